@@ -1,0 +1,1 @@
+"""The live side: arm, stream, buffer, write and seal a run."""

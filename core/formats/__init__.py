@@ -1,0 +1,1 @@
+"""Codecs of recorded time-tag formats: bytes in, tag blocks out; no files, no hardware."""

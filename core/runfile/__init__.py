@@ -1,0 +1,1 @@
+"""The one definition of the run file: schema, writer, reader, recovery."""

@@ -1,0 +1,1 @@
+"""One class per instrument: physical units in, bytes out. No physics and no simulation branches."""

@@ -1,0 +1,1 @@
+"""What a laboratory says: roles, stations and mock instruments on one physics bench."""

@@ -1,0 +1,1 @@
+"""Test suites for each role, shipped so that drivers from elsewhere can subclass them."""

@@ -1,0 +1,1 @@
+"""From a run file to keys: pure, deterministic stages without hardware imports."""

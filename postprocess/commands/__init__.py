@@ -1,0 +1,1 @@
+"""Commands of the reanalysis: process and bound."""

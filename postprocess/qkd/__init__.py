@@ -1,0 +1,1 @@
+"""The stages of key distillation: clock, sift, estimate, reconcile, verify, amplify."""
