@@ -1,0 +1,93 @@
+"""The ``faintlink`` command: subcommands are found by entry points, so that this floor imports nobody.
+
+An installed distribution adds a subcommand with an entry point of the group ``faintlink.commands``. Errors of the
+tree in `faintlink.core.errors` end as one message with a remedy and an exit code, never as a traceback.
+
+Exit codes: 0 done; 1 a fault of this program; 2 wrong usage or configuration; 3 a file cannot be used;
+4 no key, for a security reason; 5 an instrument or its stream failed; 6 the classical protocol broke;
+7 key delivery; 130 interrupted.
+"""
+
+import logging
+import os
+import sys
+from importlib.metadata import EntryPoint, entry_points
+
+import click
+
+from faintlink.core import __version__, errors
+from faintlink.core.log import configure
+
+GROUP = "faintlink.commands"
+
+EXIT_CODES: tuple[tuple[type[errors.FaintlinkError], int], ...] = (
+    (errors.ConfigError, 2),
+    (errors.RunfileError, 3),
+    (errors.SecurityAbort, 4),
+    (errors.HardwareError, 5),
+    (errors.StreamError, 5),
+    (errors.ProtocolError, 6),
+    (errors.DeliveryError, 7),
+)
+"""Exit code by branch of the error tree."""
+
+
+class PluginGroup(click.Group):
+    """A group whose subcommands are entry points, loaded when asked for."""
+
+    def _points(self) -> dict[str, EntryPoint]:
+        return {point.name: point for point in entry_points(group=GROUP)}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the names of all subcommands."""
+        return sorted(self._points())
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Return a subcommand, loading it."""
+        point = self._points().get(cmd_name)
+        if point is None:
+            return None
+        command = point.load()
+        if not isinstance(command, click.Command):
+            raise errors.ConfigError(f"entry point {point.value} of {GROUP} is not a command")
+        return command
+
+
+@click.group(cls=PluginGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="faintlink")
+@click.option("-v", "--verbose", count=True, help="Say more; twice for every detail.")
+def cli(verbose: int) -> None:
+    """Acquire time tags from a quantum link and turn them into secret keys."""
+    configure(verbose)
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command line with ``arguments`` and return the exit code."""
+    try:
+        result = cli.main(arguments, prog_name="faintlink", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except click.ClickException as wrong:
+        wrong.show()
+        return wrong.exit_code
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        click.echo("interrupted", err=True)
+        return 130
+    except BrokenPipeError:
+        # The reader of our output (head, less) has gone; anything more would raise again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except errors.FaintlinkError as error:
+        return _report(error)
+
+
+def _report(error: errors.FaintlinkError) -> int:
+    logging.getLogger(__name__).debug("details", exc_info=error)
+    click.echo(f"{type(error).__name__}: {error}", err=True)
+    return next((code for kind, code in EXIT_CODES if isinstance(error, kind)), 1)

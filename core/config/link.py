@@ -1,0 +1,225 @@
+"""The link file: which instrument fills which role, what is played, and the security policy.
+
+A link file is the whole truth that post-processing needs besides the data; its text is stored in every run file.
+The policy is frozen: it is fixed before the first pulse, and a block never ends on a count.
+"""
+
+import math
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from faintlink.core.config.models import Name, OpenProbability, Positive, Probability, StrictModel
+from faintlink.core.symbols import MAX_INTENSITIES, Basis, Party, Protocol
+
+LINK_FORMAT = "faintlink.link/1"
+
+
+class ChannelMeaning(StrictModel):
+    """What a click on one tagger channel means."""
+
+    basis: Literal["Z", "X"]
+    """Z makes key, X tests."""
+    bit: Literal[0, 1]
+    """The measured bit."""
+    detector: Annotated[int, Field(ge=0, le=255)] | None = None
+    """Number of the detector behind the channel, where one detector serves several channels."""
+
+    @property
+    def basis_code(self) -> Basis:
+        """The basis as a `Basis`."""
+        return Basis[self.basis]
+
+
+class Receiver(StrictModel):
+    """One party that records time tags."""
+
+    tagger: Name
+    """Instrument of role TimeTagger."""
+    channels: dict[int, ChannelMeaning]
+    """Meaning of each tagger channel; any other channel in the data is an error."""
+    ignored_channels: tuple[int, ...] = ()
+    """Channels that may appear and carry no detections (markers, monitors)."""
+
+    @field_validator("channels")
+    @classmethod
+    def _complete(cls, channels: dict[int, ChannelMeaning]) -> dict[int, ChannelMeaning]:
+        bad = [number for number in channels if not 0 <= number <= 255]
+        if bad:
+            raise ValueError(f"channels must lie in 0..255, got {bad}")
+        pairs = [(meaning.basis, meaning.bit) for meaning in channels.values()]
+        if sorted(pairs) != [("X", 0), ("X", 1), ("Z", 0), ("Z", 1)]:
+            raise ValueError(f"need exactly one channel for each basis and bit, got {sorted(pairs)}")
+        return channels
+
+
+class Preamble(StrictModel):
+    """The public pattern at the start of transmission by which the receiver counts slots."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
+    """Public; both sides derive the pattern from it."""
+    slots: Annotated[int, Field(ge=4096, le=2**24)] = 2**18
+    """Length; its slots carry no key."""
+    search_s: Positive = 0.05
+    """How far after the first tag to look for it."""
+
+
+class PulsedSource(StrictModel):
+    """A sender of phase-randomised weak pulses."""
+
+    pulse_rate_hz: Positive
+    """Slots per second."""
+    intensities: Annotated[
+        tuple[Annotated[float, Field(ge=0.0)], ...], Field(min_length=1, max_length=MAX_INTENSITIES)
+    ]
+    """Mean photon numbers as they leave the sender, brightest first."""
+    probabilities: Annotated[tuple[Annotated[float, Field(gt=0.0, le=1.0)], ...], Field(min_length=1)]
+    """How often each intensity is played."""
+    key_basis_probability: OpenProbability
+    """How often the sender plays basis Z."""
+    peaks_ps: tuple[tuple[int, Probability], ...] = ((0, 1.0),)
+    """Arrival peaks of one pulse behind the receiver's interferometer: (delay in ps, weight)."""
+    preamble: Preamble = Preamble()
+    """Slot synchronisation."""
+
+    @property
+    def period_ps(self) -> float:
+        """Nominal slot period in picoseconds."""
+        return 1e12 / self.pulse_rate_hz
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "PulsedSource":
+        if len(self.intensities) != len(self.probabilities):
+            raise ValueError(f"{len(self.intensities)} intensities but {len(self.probabilities)} probabilities")
+        if abs(math.fsum(self.probabilities) - 1.0) > 1e-9:
+            raise ValueError(f"probabilities must add to 1, got {math.fsum(self.probabilities)}")
+        if any(a <= b for a, b in zip(self.intensities, self.intensities[1:], strict=False)):
+            raise ValueError(f"intensities must fall strictly, brightest first, got {self.intensities}")
+        return self
+
+
+class PairSource(StrictModel):
+    """A source of entangled pairs between two receivers."""
+
+    state: Literal["phi+", "psi-"] = "phi+"
+    """phi+ gives equal bits in both bases, psi- opposite ones (bob's bits are flipped)."""
+    window_ps: Annotated[int, Field(gt=0)] = 1000
+    """Full width of the coincidence window."""
+    max_offset_s: Positive = 1.0
+    """How far apart the two clocks may stand."""
+
+
+class Clock(StrictModel):
+    """How the sender's clock is found in a receiver's tags."""
+
+    max_offset_ppm: Positive = 100.0
+    """Largest frequency difference to search."""
+    interval_ms: Positive = 20.0
+    """One clock model is fitted per interval."""
+
+
+class Gate(StrictModel):
+    """Which part of a slot counts as a detection."""
+
+    center_ps: int = 0
+    """Middle of the gate, relative to the recovered pulse."""
+    half_width_ps: Annotated[int, Field(gt=0)] = 500
+    """Clicks further away than this are outside."""
+
+
+class Acquisition(StrictModel):
+    """How a run is taken."""
+
+    duration_s: Positive = 10.0
+    """Planned length on the receiver's clock."""
+    commit_ms: Positive = 100.0
+    """Longest time until a tag is on disk."""
+    block_tags: Annotated[int, Field(ge=1024, le=2**24)] = 131_072
+    """Tags of one append."""
+    buffer_blocks: Annotated[int, Field(ge=2, le=1024)] = 32
+    """Blocks between the tagger and the writer; when all are full, tags are lost and counted."""
+
+
+class Monitors(StrictModel):
+    """Limits of the statistical monitors; a block outside them makes no key."""
+
+    sigma: Positive = 6.0
+    """Significance from which a deviation counts."""
+    max_bit_bias: Positive = 0.05
+    """Largest |P(1) - 1/2| of the sifted key."""
+    max_detector_imbalance: Positive = 0.25
+    """Largest relative difference of the two detectors of a basis."""
+    max_timing_skew_ps: Positive = 150.0
+    """Largest difference of mean arrival between detectors."""
+    max_double_click_ratio: Positive = 0.05
+    """Largest share of slots with more than one click."""
+    max_intensity_deviation: Positive = 0.25
+    """Largest relative deviation of the played intensity probabilities and gains' ratio from the expected."""
+    vetoes: bool = True
+    """False reports only, for calibration runs; no key of such a run is marked usable."""
+
+
+class SecurityPolicy(StrictModel):
+    """What is allowed to become key; fixed before the block."""
+
+    bound: Name
+    """Name in the bounds registry."""
+    eps_sec: Annotated[float, Field(gt=0.0, lt=0.1)] = 1e-9
+    """Secrecy of one block."""
+    eps_cor: Annotated[float, Field(gt=0.0, lt=0.1)] = 1e-15
+    """Correctness of one block."""
+    block_s: Positive = 10.0
+    """A block is this long on the sender's clock, whatever is detected in it."""
+    max_qber: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.11
+    """A block with more errors makes no key."""
+    options: dict[str, bool | int | float | str] = Field(default_factory=dict)
+    """Options of the bound."""
+    monitors: Monitors = Monitors()
+    """Statistical monitors."""
+
+
+class LinkConfig(StrictModel):
+    """A whole link file."""
+
+    format: Literal["faintlink.link/1"]
+    """Format of this file."""
+    name: Name
+    """Of the link."""
+    protocol: Protocol
+    """What is played."""
+    station: str = ""
+    """Station file of the instruments, relative to the link file; empty for recordings from elsewhere."""
+    roles: dict[Name, Name] = Field(default_factory=dict)
+    """Role to instrument; ``sender`` is the pattern generator of a prepare-and-measure link."""
+    receivers: dict[Party, Receiver]
+    """Parties with a tagger."""
+    source: PulsedSource | None = None
+    """For prepare-and-measure links."""
+    pairs: PairSource | None = None
+    """For links with an entangled-pair source."""
+    clock: Clock = Clock()
+    """Clock recovery."""
+    gate: Gate = Gate()
+    """Gating."""
+    acquisition: Acquisition = Acquisition()
+    """Acquisition."""
+    security: SecurityPolicy
+    """Security policy."""
+
+    @model_validator(mode="after")
+    def _protocol_parts(self) -> "LinkConfig":
+        pulsed = self.protocol is Protocol.BB84_DECOY
+        needed, other = ("source", "pairs") if pulsed else ("pairs", "source")
+        if getattr(self, needed) is None or getattr(self, other) is not None:
+            raise ValueError(f"protocol {self.protocol} needs a section {needed!r} and no {other!r}")
+        expected = {Party.BOB} if pulsed else {Party.ALICE, Party.BOB}
+        if set(self.receivers) != expected:
+            raise ValueError(f"protocol {self.protocol} needs the receivers {sorted(expected)}")
+        return self
+
+    @property
+    def block_slots(self) -> int:
+        """Slots of a key block of a prepare-and-measure link."""
+        if self.source is None:
+            raise ValueError("a link with a pair source has no slots")
+        return round(self.security.block_s * self.source.pulse_rate_hz)
