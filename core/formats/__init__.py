@@ -1,1 +1,1 @@
-"""Codecs of recorded time-tag formats: bytes in, tag blocks out; no files, no hardware."""
+"""Codecs of recorded time-tag formats: `recording.open_recording` gives any of them as tag blocks; no hardware."""
