@@ -1,0 +1,63 @@
+"""``faintlink process``: from the files of a run to keys, a report and a machine-readable analysis."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from faintlink.core.config.link import LinkConfig
+    from faintlink.core.runfile.folder import Run
+    from faintlink.postprocess.pipeline import Analysis
+
+
+@click.command("process")
+@click.argument("run", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--link", "link_file", type=click.Path(path_type=Path), help="Link file; default: the one in the run.")
+@click.option("--out", type=click.Path(path_type=Path), help="New folder for the results; default: RUN/analyses/….")
+@click.option("--replay", type=click.Path(path_type=Path), help="Repeat an analysis with its recorded public bits.")
+@click.option("--json", "as_json", is_flag=True, help="Print the whole analysis as JSON.")
+def process(
+    run: tuple[Path, ...], link_file: Path | None, out: Path | None, replay: Path | None, *, as_json: bool
+) -> int:
+    """Turn RUN (a run folder, or the parties' files side by side) into keys.
+
+    The results go to a new folder: analysis.json, report.html, report.png, public-bits.json and keys/<party>/.
+    Exit code 4 says that no block gave a key; the reasons are printed.
+    """
+    from rich.console import Console
+
+    from faintlink.postprocess.results import analyse, load_replay, new_folder
+
+    console = Console(stderr=True)
+    opened, link = _open(run, link_file)
+    folder = new_folder(out, run[0])
+    entropy = load_replay(replay) if replay else None
+    with console.status(f"processing run {opened.run_id} …"):
+        analysis = analyse(opened, link, folder, entropy=entropy)
+    _show(analysis, folder, console, as_json=as_json)
+    return 0 if analysis.key_bits else 4
+
+
+def _open(paths: tuple[Path, ...], link_file: Path | None) -> "tuple[Run, LinkConfig]":
+    from faintlink.core.config.loader import load_link
+    from faintlink.core.runfile.folder import open_run
+    from faintlink.postprocess.results import link_of
+
+    opened = open_run(paths)
+    return opened, load_link(link_file) if link_file else link_of(opened)
+
+
+def _show(analysis: "Analysis", folder: Path, console: "Console", *, as_json: bool) -> None:
+    import json
+
+    from faintlink.postprocess.report.document import analysis_document
+    from faintlink.postprocess.report.terminal import print_analysis
+
+    if as_json:
+        click.echo(json.dumps({"folder": str(folder), **analysis_document(analysis)}, indent=1))
+    else:
+        print_analysis(analysis, console)
+        console.print(f"results in [bold]{folder}[/]")

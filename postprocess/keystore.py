@@ -1,0 +1,99 @@
+"""Finished keys as files, for the party that owns them and nobody else.
+
+A store is a folder of mode 0700. Each key is two files of mode 0600: ``<key_id>.key`` with the bits and
+``<key_id>.json`` with everything about the key except its bits. Nothing is overwritten, and nothing of the bits is
+logged. Delivery to applications reads from here.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from faintlink.core.errors import KeyUnknownError, RunExistsError, SchemaError
+from faintlink.core.records import SecretKey
+
+_FORMAT = "faintlink-key/1"
+
+
+@dataclass(frozen=True, slots=True)
+class FileKeyStore:
+    """A folder of keys of one party."""
+
+    folder: Path
+    """Created when the first key is put in."""
+
+    def put(self, key: SecretKey, about: Mapping[str, Any]) -> Path:
+        """Store a key with what is known about it and return the file of its bits.
+
+        Raises
+        ------
+        RunExistsError
+            A key of that name is there; nothing was overwritten.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = self.folder / f"{key.key_id}.key"
+        text = json.dumps(
+            {"format": _FORMAT, "key_id": key.key_id, "bits": key.bits, "epsilon": key.epsilon, **about}, indent=1
+        )
+        _write_new(path, key.data)
+        _write_new(path.with_suffix(".json"), text.encode())
+        return path
+
+    def key_ids(self) -> list[str]:
+        """Return the names of all keys, sorted."""
+        return sorted(path.stem for path in self.folder.glob("*.key"))
+
+    def about(self, key_id: str) -> dict[str, Any]:
+        """Return what is known about a key.
+
+        Raises
+        ------
+        KeyUnknownError
+            No such key.
+        SchemaError
+            Its description is damaged.
+        """
+        path = self._existing(key_id).with_suffix(".json")
+        try:
+            about: dict[str, Any] = json.loads(path.read_text())
+            if about["format"] != _FORMAT or about["key_id"] != key_id:
+                raise ValueError("format or key_id is wrong")
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise SchemaError(f"{path} is no description of a key: {error}", hint="restore it from backup") from error
+        return about
+
+    def get(self, key_id: str) -> SecretKey:
+        """Return a key.
+
+        Raises
+        ------
+        KeyUnknownError
+            No such key.
+        SchemaError
+            Its files are damaged.
+        """
+        about = self.about(key_id)
+        try:
+            return SecretKey(key_id, int(about["bits"]), self._existing(key_id).read_bytes(), about["epsilon"])
+        except (KeyError, ValueError) as error:
+            raise SchemaError(f"the files of key {key_id} do not fit together", hint="restore from backup") from error
+
+    def _existing(self, key_id: str) -> Path:
+        path = self.folder / f"{key_id}.key"
+        if "/" in key_id or not path.is_file():
+            raise KeyUnknownError(f"no key {key_id!r} in {self.folder}", hint="list the store's *.key files")
+        return path
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    try:
+        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    except FileExistsError:
+        raise RunExistsError(f"{path} exists; nothing was overwritten", hint="key names are never reused") from None
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
