@@ -1,1 +1,1 @@
-"""Test suites for each role, shipped so that drivers from elsewhere can subclass them."""
+"""Role test suites that a driver's own tests subclass; needs pytest."""
