@@ -10,7 +10,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-FOLDERS = ("core", "drivers", "instruments", "acquisition", "postprocess", "delivery")
+FOLDERS = ("core", "drivers", "instruments", "acquisition", "postprocess", "delivery", "lab_configs")
 
 
 class LinkFolders(BuildHookInterface):

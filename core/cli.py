@@ -30,6 +30,8 @@ EXIT_CODES: tuple[tuple[type[errors.FaintlinkError], int], ...] = (
     (errors.DeliveryError, 7),
 )
 """Exit code by branch of the error tree."""
+EXIT_OS = 3
+"""Exit code where the operating system refuses a file."""
 
 
 class PluginGroup(click.Group):
@@ -43,14 +45,30 @@ class PluginGroup(click.Group):
         return sorted(self._points())
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Return a subcommand, loading it."""
+        """Return a subcommand, loading it; one that cannot be loaded says why when it is called."""
         point = self._points().get(cmd_name)
         if point is None:
             return None
-        command = point.load()
+        try:
+            command = point.load()
+        except Exception as error:  # a plug-in is foreign code: whatever it raises, the others must work
+            logging.getLogger(__name__).debug("command %s cannot be loaded", cmd_name, exc_info=error)
+            return _unavailable(cmd_name, f"{type(error).__name__}: {error}")
         if not isinstance(command, click.Command):
-            raise errors.ConfigError(f"entry point {point.value} of {GROUP} is not a command")
+            return _unavailable(cmd_name, f"entry point {point.value} is not a command")
         return command
+
+
+def _unavailable(name: str, reason: str) -> click.Command:
+    def refuse() -> None:
+        raise errors.ConfigError(
+            f"the command {name} is not available: {reason}",
+            hint="install the part of faintlink or the plug-in that it belongs to",
+        )
+
+    settings = {"ignore_unknown_options": True, "allow_extra_args": True}
+    summary = f"(not available: {reason})"
+    return click.Command(name, context_settings=settings, callback=refuse, help=summary, short_help=summary)
 
 
 @click.group(cls=PluginGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -85,6 +103,11 @@ def run(arguments: list[str]) -> int:
         return 0
     except errors.FaintlinkError as error:
         return _report(error)
+    except OSError as error:
+        # A full disk or a missing permission is no fault of the program.
+        logging.getLogger(__name__).debug("details", exc_info=error)
+        click.echo(f"{type(error).__name__}: {error}", err=True)
+        return EXIT_OS
 
 
 def _report(error: errors.FaintlinkError) -> int:

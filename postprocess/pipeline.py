@@ -7,20 +7,21 @@ same keys. Memory is bounded by the block size, not by the run. A refused block 
 import hashlib
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from faintlink.core import __version__
 from faintlink.core.config.link import LinkConfig
 from faintlink.core.entropy import Entropy
 from faintlink.core.errors import ClockLostError, NotEnoughSignalsError
 from faintlink.core.records import LossCount
-from faintlink.core.runfile.folder import Run
+from faintlink.core.runfile.folder import SIMULATION, Run
 from faintlink.core.symbols import Party, Protocol
+from faintlink.core.units import PS_PER_S
 from faintlink.postprocess.qkd import monitors
 from faintlink.postprocess.qkd.detection import ArrivalStatistics
 from faintlink.postprocess.qkd.distil import BlockResult, KeyBlock, distil
 from faintlink.postprocess.qkd.monitors import MonitorReading
-from faintlink.postprocess.qkd.pairs import PairRun
+from faintlink.postprocess.qkd.pairs import CHUNK_PS, PairRun
 from faintlink.postprocess.qkd.pieces import SiftedPiece
 from faintlink.postprocess.qkd.pulsed import PulsedRun
 from faintlink.postprocess.qkd.sift import BlockCutter, SiftedBits
@@ -47,6 +48,8 @@ class Analysis:
     """Version of faintlink."""
     series: RunSeries
     """The run over time."""
+    origin: str = "unknown"
+    """Where the data came from, see `Run.origin`."""
     clock: dict[str, Fact] = field(default_factory=dict)
     """What the clock stage found."""
     losses: dict[Party, LossCount] = field(default_factory=dict)
@@ -91,12 +94,14 @@ def process(run: Run, link: LinkConfig, entropy: Entropy, *, on_block: BlockSink
         A file cannot be used.
     """
     source = PulsedRun(run, link) if link.protocol is Protocol.BB84_DECOY else PairRun(run, link)
-    analysis = Analysis(run.run_id, link, config_sha256(link), __version__, RunSeries())
+    analysis = Analysis(run.run_id, link, config_sha256(link), __version__, RunSeries(_bin_s(link)), run.origin)
     for party in link.receivers:
         recording = run[party]
         analysis.losses[party] = recording.loss(recording.only_stream("tags").name)
     for block in _blocks(source.pieces(), link, analysis):
         result = _distil(block, link, entropy)
+        if run.origin == SIMULATION:
+            result = replace(result, is_usable=False)
         analysis.blocks.append(result)
         _log.info("block %d: %s bits of key", result.number, result.key_bits)
         if on_block is not None:
@@ -108,6 +113,11 @@ def process(run: Run, link: LinkConfig, entropy: Entropy, *, on_block: BlockSink
             hint="record longer, or fix a shorter security: block_s before the next run",
         )
     return analysis
+
+
+def _bin_s(link: LinkConfig) -> float:
+    """Return the width of a bin of the time axis: a whole number of pieces, so that all bins hold as many."""
+    return 10 * link.clock.interval_ms * 1e-3 if link.source is not None else CHUNK_PS / PS_PER_S
 
 
 def _distil(block: KeyBlock, link: LinkConfig, entropy: Entropy) -> BlockResult:

@@ -71,8 +71,7 @@ def analyse(run: Run, link: LinkConfig, folder: Path, *, entropy: Entropy | None
         Random bits; None takes the operating system's.
     """
     source = RecordingEntropy(entropy or OsEntropy(), PUBLIC_PURPOSES)
-    origin = _origin(run)
-    analysis = process(run, link, source, on_block=lambda block: _store(block, run, folder, origin))
+    analysis = process(run, link, source, on_block=lambda block: _store(block, run, folder))
     _write(folder / "analysis.json", json.dumps(analysis_document(analysis), indent=1))
     _write(folder / "public-bits.json", json.dumps(_public_bits(source)))
     if find_spec("matplotlib"):
@@ -105,19 +104,13 @@ def _public_bits(source: RecordingEntropy) -> dict[str, object]:
     return {"format": _REPLAY_FORMAT, "draws": [[purpose, data.hex()] for purpose, data in source.recorded]}
 
 
-def _origin(run: Run) -> str:
-    """Return where the run came from: ``simulation`` if any file says so, else what the files say."""
-    origins = {recording.context.get("origin", "unknown") for recording in run.parties.values()}
-    return "simulation" if "simulation" in origins else "+".join(sorted(origins))
-
-
-def _store(block: BlockResult, run: Run, folder: Path, origin: str) -> None:
+def _store(block: BlockResult, run: Run, folder: Path) -> None:
     for party, key in block.keys.items():
         about = {
             "run_id": run.run_id,
             "block": block.number,
-            "origin": origin,
-            "usable": block.is_usable and origin != "simulation",
+            "origin": run.origin,
+            "usable": block.is_usable,
             "bound": block.bound.bound if block.bound else "",
             "ledger": [
                 {"name": part.name, "kind": part.kind, "value": part.value, "source": part.source}

@@ -1,6 +1,5 @@
 """What a run looked like over time: errors, rates and arrivals by interval, for monitors, reports and plots."""
 
-import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -69,7 +68,7 @@ class RunSeries:
     def _put(self, time_ps: int, key: ErrorCount, test: ErrorCount, clicks: int) -> None:
         if self._start_ps is None:
             self._start_ps = time_ps
-        number = math.floor((time_ps - self._start_ps) / PS_PER_S / self.bin_s)
+        number = (time_ps - self._start_ps) // round(self.bin_s * PS_PER_S)
         was = self._bins.get(number, SeriesPoint(number * self.bin_s, ErrorCount(), ErrorCount(), 0))
         self._bins[number] = SeriesPoint(was.time_s, was.key + key, was.test + test, was.clicks + clicks)
         if len(self._bins) > MAX_BINS:

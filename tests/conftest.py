@@ -3,4 +3,6 @@
 try:
     import faintlink.core  # noqa: F401
 except ModuleNotFoundError as error:  # pragma: no cover - only on a broken checkout
-    raise SystemExit("faintlink is not installed: run `make setup` (or `pip install -e .` again after git clean)") from error
+    raise SystemExit(
+        "faintlink is not installed: run `make setup` (or `pip install -e .` again after git clean)"
+    ) from error

@@ -40,6 +40,8 @@ class Receiver(StrictModel):
     """Meaning of each tagger channel; any other channel in the data is an error."""
     ignored_channels: tuple[int, ...] = ()
     """Channels that may appear and carry no detections (markers, monitors)."""
+    dead_time_ps: Annotated[int, Field(ge=0)] = 0
+    """Longest dead time of any detector; sooner clicks after any click are ignored in all detectors."""
 
     @field_validator("channels")
     @classmethod
@@ -69,9 +71,7 @@ class PulsedSource(StrictModel):
 
     pulse_rate_hz: Positive
     """Slots per second."""
-    intensities: Annotated[
-        tuple[Annotated[float, Field(ge=0.0)], ...], Field(min_length=1, max_length=MAX_INTENSITIES)
-    ]
+    intensities: Annotated[tuple[Annotated[float, Field(ge=0.0)], ...], Field(min_length=1, max_length=MAX_INTENSITIES)]
     """Mean photon numbers as they leave the sender, brightest first."""
     probabilities: Annotated[tuple[Annotated[float, Field(gt=0.0, le=1.0)], ...], Field(min_length=1)]
     """How often each intensity is played."""

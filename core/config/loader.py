@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -34,7 +35,13 @@ def load_link(path: Path) -> LinkConfig:
     ConfigError
         With every fault in ``faults``.
     """
-    return parse_yaml(_read(path), LinkConfig, str(path))
+    return parse_link(path)[1]
+
+
+def parse_link(path: Path) -> tuple[str, LinkConfig]:
+    """Return the text of a link file, which goes into the run files, and what it says; raises as `load_link`."""
+    text = _read(path)
+    return text, parse_yaml(text, LinkConfig, str(path))
 
 
 def parse_yaml(text: str, model: type[Model], where: str) -> Model:
@@ -72,14 +79,27 @@ def _read(path: Path) -> str:
 
 def _compose(text: str, where: str) -> yaml.Node:
     try:
+        aliases = list(_aliases(text, where))
         root = yaml.compose(text, Loader=_Loader)
+    except RecursionError:
+        raise _config_error(where, [f"{where}:1: nested too deeply"]) from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 1
         raise _config_error(where, [f"{where}:{line}: not YAML: {getattr(error, 'problem', error)}"]) from None
+    if aliases:
+        raise _config_error(where, aliases)
     if not isinstance(root, yaml.MappingNode):
         raise _config_error(where, [f"{where}:1: expected a mapping of sections, found something else"])
     return root
+
+
+def _aliases(text: str, where: str) -> Iterator[str]:
+    # An alias can make a small file enormous, or its own part; nothing in a configuration needs one.
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.AliasEvent):
+            line = event.start_mark.line + 1 if event.start_mark else 1
+            yield f"{where}:{line}: *{event.anchor}: write the value out; aliases are not read"
 
 
 def _construct(text: str, where: str) -> Any:
@@ -89,10 +109,13 @@ def _construct(text: str, where: str) -> Any:
         raise _config_error(where, [f"{where}:1: {error}"]) from None
 
 
-def _duplicate_keys(node: yaml.Node, where: str) -> Any:
+def _duplicate_keys(node: yaml.Node, where: str) -> Iterator[str]:
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                yield f"{where}:{key.start_mark.line + 1}: a key must be a name or a number"
+                continue
             if key.value in seen:
                 yield f"{where}:{key.start_mark.line + 1}: {key.value}: appears twice"
             seen.add(key.value)

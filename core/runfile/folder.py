@@ -31,6 +31,9 @@ MANIFEST = "run.json"
 MANIFEST_FORMAT = "faintlink-manifest/1"
 ROTATE_BYTES = 2 << 30
 ROTATE_S = 600.0
+SIMULATION = "simulation"
+"""Origin of runs of mock instruments; keys made of them protect nothing."""
+_BY_ITS_FILES = "the run can still be opened by its *.h5 files"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,31 @@ class Manifest:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(folder / MANIFEST)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Return the manifest of a run folder.
+
+    Raises
+    ------
+    SchemaError
+        There is none, or it is not one this program can read.
+    """
+    path = folder / MANIFEST
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SchemaError(f"{folder} has no {MANIFEST}", hint="name a run folder", path=str(path)) from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise SchemaError(f"{path} cannot be read: {error}", hint=_BY_ITS_FILES, path=str(path)) from error
+    claimed = entries.pop("format", None) if isinstance(entries, dict) else None
+    if claimed != MANIFEST_FORMAT:
+        raise SchemaError(f"{path} has format {claimed!r}, expected {MANIFEST_FORMAT!r}", hint=_BY_ITS_FILES)
+    try:
+        parties = {name: [Segment(**entry) for entry in rows] for name, rows in entries.pop("parties").items()}
+        return Manifest(**entries, parties=parties)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise SchemaError(f"{path} lacks an entry or has a strange one: {error}", hint=_BY_ITS_FILES) from error
 
 
 def new_run_id() -> str:
@@ -161,6 +189,10 @@ class PartyWriter:
         """Seal the last file and enter it in the manifest."""
         self._seal_segment()
 
+    def abandon(self) -> None:
+        """Close the last file without a seal; committed rows stay readable."""
+        self._writer.abandon()
+
     def _seal_segment(self) -> None:
         writer = self._writer
         rows, lost = writer.rows, writer.lost
@@ -244,6 +276,12 @@ class Run:
     run_id: str
     parties: dict[Party, PartyRecording]
 
+    @property
+    def origin(self) -> str:
+        """Where the data came from: ``simulation`` if any file says so, else what the files say."""
+        origins = {recording.context.get("origin", "unknown") for recording in self.parties.values()}
+        return SIMULATION if SIMULATION in origins else "+".join(sorted(origins))
+
     def __getitem__(self, party: Party) -> PartyRecording:
         if party not in self.parties:
             raise SchemaError(
@@ -261,7 +299,7 @@ def open_run(paths: Sequence[Path]) -> Run:
     SchemaError
         Nothing to open, a file is no run file, or the files belong to different runs.
     """
-    files = [file for path in paths for file in _files(path)]
+    files = [file for path in paths for file in run_files(path)]
     if not files:
         raise SchemaError(f"no run file in {', '.join(map(str, paths))}", hint="name a run folder or *.h5 files")
     headers = {file: _header(file) for file in files}
@@ -276,7 +314,8 @@ def open_run(paths: Sequence[Path]) -> Run:
     return Run(runs.pop(), parties)
 
 
-def _files(path: Path) -> list[Path]:
+def run_files(path: Path) -> list[Path]:
+    """Return the run files of a folder, a recovered one in place of its original; a file stands for itself."""
     if not path.is_dir():
         return [path]
     found = sorted(path.glob("*.h5"))

@@ -4,7 +4,7 @@ A reader sees only what the index has committed, and checks each block against i
 It never writes to the file.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -14,22 +14,22 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from faintlink.core.errors import CorruptBlockError, SchemaError
+from faintlink.core.errors import CorruptBlockError, SchemaError, TagOrderError
 from faintlink.core.records import LossCount
+from faintlink.core.runfile.opening import HDF5_ERRORS, RECOVER, damage_as_schema_error, first_line, open_hdf5
 from faintlink.core.runfile.schema import (
     COLUMNS,
     FORMAT_NAME,
     FORMAT_VERSION,
     INDEX_DTYPE,
     RunHeader,
+    Status,
     StreamKind,
     StreamSpec,
 )
 from faintlink.core.runfile.superblock import RepairedFile
 from faintlink.core.runfile.writer import checksum
 from faintlink.core.tags import GapCause, GapRecord, TagBlock
-
-_RECOVER = "run `faintlink recover FILE`: it copies every whole block into a new file"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,23 +57,39 @@ class StreamReader:
         self._gaps = _dataset(path, group, "gaps")
         self._index_set = _dataset(path, group, "index")
         if self._index_set.dtype != INDEX_DTYPE:
-            raise SchemaError(f"{path}: stream {name} has an index of another layout", hint=_RECOVER)
-        self.index: npt.NDArray[np.void] = self._index_set[:]
+            raise SchemaError(f"{path}: stream {name} has an index of another layout", hint=RECOVER)
+        self.index: npt.NDArray[np.void] = np.empty(0, INDEX_DTYPE)
         """Committed blocks, (n,) `INDEX_DTYPE`; `refresh` reads those that came since."""
+        self.refresh()
 
     def refresh(self) -> int:
-        """Look for new blocks of a growing file; return how many came."""
+        """Look for new blocks of a growing file; return how many came.
+
+        Raises
+        ------
+        SchemaError
+            The file is damaged where it says how long its tables are.
+        """
         before = len(self.index)
-        # Dataset.refresh, not dataset.id.refresh: only the former drops h5py's cached shape.
-        for dataset in (*self._columns, self._gaps, self._index_set):
-            dataset.refresh()
-        self.index = self._index_set[:]
+        with damage_as_schema_error(self._path):
+            # The index before the columns: a block committed in between must find its rows.
+            # Dataset.refresh, not dataset.id.refresh: only the former drops h5py's cached shape.
+            self._index_set.refresh()
+            index = self._index_set[:]
+            for dataset in (*self._columns, self._gaps):
+                dataset.refresh()
+        self.index = index
         return len(self.index) - before
 
     @property
     def rows(self) -> int:
         """Committed rows."""
         return int(self.index["rows"].sum())
+
+    @property
+    def written_rows(self) -> int:
+        """Rows in the file, those not committed included."""
+        return min(int(dataset.shape[0]) for dataset in self._columns)
 
     @property
     def loss(self) -> LossCount:
@@ -100,13 +116,16 @@ class StreamReader:
         try:
             columns = tuple(dataset[first : first + count] for dataset in self._columns)
             gap_rows = self._gaps[first_gap : first_gap + gap_count]
-        except OSError as error:
-            raise self._corrupt(number, f"cannot be read ({error})") from error
+        except HDF5_ERRORS as error:
+            raise self._corrupt(number, f"cannot be read ({first_line(error)})") from error
         if any(column.size != count for column in columns) or gap_rows.size != gap_count:
             raise self._corrupt(number, f"has fewer than its {count} rows")
-        if checksum(columns, gap_rows) != int(row["crc32"]):
+        if checksum(row, columns, gap_rows) != int(row["crc32"]):
             raise self._corrupt(number, "does not match its checksum")
-        gaps = tuple(GapRecord(int(s), int(e), int(n), GapCause(int(c))) for s, e, n, c in gap_rows)
+        try:
+            gaps = tuple(GapRecord(int(s), int(e), int(n), GapCause(int(c))) for s, e, n, c in gap_rows)
+        except (ValueError, TagOrderError) as error:
+            raise self._corrupt(number, f"has an impossible gap ({first_line(error)})") from error
         return RowBlock(columns, gaps)
 
     def blocks(self, start: int = 0) -> Iterator[RowBlock]:
@@ -121,7 +140,7 @@ class StreamReader:
     def _corrupt(self, number: int, what: str) -> CorruptBlockError:
         return CorruptBlockError(
             f"{self._path}: block {number} of stream {self.name} {what}",
-            hint=_RECOVER,
+            hint=RECOVER,
             path=str(self._path),
             stream=self.name,
             block=number,
@@ -147,14 +166,14 @@ class RunFileReader:
     def __init__(self, path: Path, *, repaired: bool = False) -> None:
         self.path = path
         self._repaired = RepairedFile(path) if repaired else None
-        self._file = _open(path, self._repaired)
+        self._file = open_hdf5(path, self._repaired)
         try:
-            self.header = _header(path, self._file)
-            self.streams = {
-                name: StreamReader(path, name, group)
-                for name, group in _group(path, self._file, "streams").items()
-            }
-            self.context = {name: _text(data) for name, data in _group(path, self._file, "context").items()}
+            with damage_as_schema_error(path):
+                self.header = _header(path, self._file)
+                streams = _group(path, self._file, "streams")
+                self.streams = {name: StreamReader(path, name, _group(path, streams, name)) for name in streams}
+                context = _group(path, self._file, "context")
+                self.context = {name: _text(_dataset(path, context, name)) for name in context}
         except BaseException:
             self.close()
             raise
@@ -179,38 +198,9 @@ class RunFileReader:
         self.close()
 
 
-def _open(path: Path, repaired: RepairedFile | None) -> h5py.File:
-    if not path.is_file():
-        raise SchemaError(
-            f"{path} is not a file", hint="name a run file (*.h5), or a run folder where one is taken"
-        )
-    if repaired is not None:
-        return _attempt(path, repaired, swmr=False)
-    try:
-        return h5py.File(path, "r")
-    except OSError:
-        # Open by a writer, or left open by a killed one: both can be read in SWMR mode.
-        return _attempt(path, path, swmr=True)
-
-
-def _attempt(path: Path, source: Path | RepairedFile, *, swmr: bool) -> h5py.File:
-    try:
-        return h5py.File(source, "r", swmr=swmr)
-    except (OSError, RuntimeError, ValueError) as error:
-        with path.open("rb") as raw:
-            is_hdf5 = raw.read(8) == b"\x89HDF\r\n\x1a\n"
-        expected = "is a damaged HDF5 file" if is_hdf5 else "is no HDF5 file"
-        hint = _RECOVER if is_hdf5 else "other recordings enter with `faintlink import FILE --out RUN`"
-        raise SchemaError(f"{path} {expected}: {_first_line(error)}", hint=hint, path=str(path)) from error
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
-
-
 def _header(path: Path, file: h5py.File) -> RunHeader:
-    name = str(file.attrs.get("format_name", "nothing"))
-    version = str(file.attrs.get("format_version", "none"))
+    name = _attribute(file.attrs, "format_name", "nothing")
+    version = _attribute(file.attrs, "format_version", "none")
     if name != FORMAT_NAME:
         raise SchemaError(
             f"{path} is an HDF5 file, but its format_name is {name!r} and not {FORMAT_NAME!r}",
@@ -222,45 +212,51 @@ def _header(path: Path, file: h5py.File) -> RunHeader:
             hint="use the faintlink version that wrote it, or a newer one",
         )
     try:
-        status = file.attrs["status"].decode().strip()
-        text = {key: str(file.attrs[key]) for key in ("run_id", "party", "created_utc", "software_version")}
+        keys = ("run_id", "party", "created_utc", "software_version")
+        text = {key: _attribute(file.attrs, key) for key in keys}
+        status = cast(Status, _attribute(file.attrs, "status").strip())
         return RunHeader(**text, segment=int(file.attrs["segment"]), status=status)
-    except (KeyError, AttributeError, ValueError) as error:
-        raise SchemaError(f"{path}: root attribute missing or malformed: {error}", hint=_RECOVER) from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise SchemaError(f"{path}: root attribute missing or malformed: {error}", hint=RECOVER) from error
+
+
+def _attribute(attributes: Mapping[str, Any], name: str, default: str | None = None) -> str:
+    value = attributes[name] if default is None else attributes.get(name, default)
+    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def _major(version: str) -> str:
     return version.partition(".")[0]
 
 
-def _group(path: Path, file: h5py.File, name: str) -> h5py.Group:
-    group = file.get(name)
+def _group(path: Path, parent: h5py.Group, name: str) -> h5py.Group:
+    group = parent.get(name)
     if not isinstance(group, h5py.Group):
-        raise SchemaError(f"{path} has no group /{name}", hint="the file is incomplete; " + _RECOVER)
+        raise SchemaError(f"{path} has no group {name} in {parent.name}", hint="the file is incomplete; " + RECOVER)
     return group
 
 
 def _dataset(path: Path, group: h5py.Group, name: str) -> h5py.Dataset:
     dataset = group.get(name)
     if not isinstance(dataset, h5py.Dataset):
-        raise SchemaError(f"{path}: stream {group.name} has no dataset {name}", hint=_RECOVER)
+        raise SchemaError(f"{path} has no dataset {name} in {group.name}", hint=RECOVER)
     return dataset
 
 
 def _spec(path: Path, name: str, group: h5py.Group) -> StreamSpec:
-    attrs = dict(group.attrs)
-    kind = str(attrs.get("kind", ""))
+    attrs = group.attrs
+    kind = _attribute(attrs, "kind", "")
     if kind not in COLUMNS:
         raise SchemaError(f"{path}: stream {name} is of unknown kind {kind!r}, expected one of {sorted(COLUMNS)}")
     known = ("kind", "instrument", "serial", "resolution_ps", "clock_reference", "time_unit_s")
     return StreamSpec(
         name=name,
         kind=cast(StreamKind, kind),
-        instrument=str(attrs.get("instrument", "")),
-        serial=str(attrs.get("serial", "")),
+        instrument=_attribute(attrs, "instrument", ""),
+        serial=_attribute(attrs, "serial", ""),
         resolution_ps=float(attrs.get("resolution_ps", 1.0)),
-        clock_reference=str(attrs.get("clock_reference", "")),
-        extra={key: str(value) for key, value in attrs.items() if key not in known},
+        clock_reference=_attribute(attrs, "clock_reference", ""),
+        extra={key: _attribute(attrs, key) for key in attrs if key not in known},
     )
 
 

@@ -46,7 +46,7 @@ INDEX_DTYPE = np.dtype(
         ("last_key", "<i8"),
         ("lost", "<u8"),  # known missing tags in this block
         ("wall_ns", "<i8"),  # UTC of the commit
-        ("crc32", "<u4"),  # over the bytes of all columns in order, then of the gaps
+        ("crc32", "<u4"),  # over this row up to here, all columns in order, then the gaps
     ]
 )
 """One committed block."""

@@ -18,6 +18,7 @@ from faintlink.core.errors import SchemaError
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _SIZE = 48
 _FLAGS_AT = 11
+_SWMR_FLAG = 0x04
 _EOF_AT = 28
 _CHECKSUM_AT = 44
 _MASK = 0xFFFFFFFF
@@ -55,6 +56,16 @@ def _final(a: int, b: int, c: int) -> int:
         c = (c ^ b) - _rotate(b, shift) & _MASK
         a, b, c = b, c, a
     return b
+
+
+def is_marked_for_swmr(path: Path) -> bool:
+    """Return whether a sound superblock says that a SWMR writer has the file open, or had it when it died."""
+    with path.open("rb") as file:
+        head = file.read(_SIZE)
+    if len(head) < _SIZE or not head.startswith(SIGNATURE) or head[8] not in (2, 3):
+        return False
+    sound = struct.unpack_from("<I", head, _CHECKSUM_AT)[0] == lookup3(head[:_CHECKSUM_AT])
+    return sound and bool(head[_FLAGS_AT] & _SWMR_FLAG)
 
 
 class RepairedFile(io.RawIOBase):

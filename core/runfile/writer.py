@@ -35,6 +35,7 @@ from faintlink.core.tags import GapRecord, TagBlock
 
 Column = npt.NDArray[Any]
 _STATUS_BYTES = 12
+_CRC_AT = INDEX_DTYPE.itemsize - 4
 
 
 class RunFileWriter:
@@ -61,11 +62,19 @@ class RunFileWriter:
         self, path: Path, *, header: RunHeader, streams: Sequence[StreamSpec], context: Mapping[str, str]
     ) -> None:
         self.path = path
-        self._file = _create(path)
-        _write_header(self._file, header)
-        _write_context(self._file, context)
-        self._streams = {spec.name: _StreamAppender(self._file, spec) for spec in streams}
-        self._file.swmr_mode = True
+        # Under a hidden name until it is complete: who lists the folder meets no file without a header.
+        unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+        self._file = _create(path, unfinished)
+        try:
+            _write_header(self._file, header)
+            _write_context(self._file, context)
+            self._streams = {spec.name: _StreamAppender(self._file, spec) for spec in streams}
+            self._file.swmr_mode = True
+            publish(unfinished, path)
+        except BaseException:
+            self._file.close()
+            unfinished.unlink(missing_ok=True)
+            raise
 
     def append_tags(self, stream: str, block: TagBlock) -> None:
         """Append a block of tags with its gaps; it becomes readable at the next `commit`."""
@@ -108,9 +117,9 @@ class RunFileWriter:
     def seal(self, status: Status = "closed") -> None:
         """Commit, close, mark as ``status`` and wait for the disk. The writer is of no use afterwards."""
         self.commit()
+        # Before the file is closed: opening it once more would meet the locks of its readers.
+        self._file.attrs.modify("status", _status(status))
         self._file.close()
-        with h5py.File(self.path, "r+", libver="latest") as file:
-            file.attrs.modify("status", np.bytes_(status.encode().ljust(_STATUS_BYTES)))
         _fsync(self.path)
 
     def abandon(self) -> None:
@@ -135,10 +144,10 @@ class _StreamAppender:
         group = file.create_group(f"streams/{spec.name}")
         for name, value in asdict(spec).items():
             if name not in ("name", "extra"):
-                group.attrs[name] = value
+                _write_attribute(group, name, value)
         group.attrs["time_unit_s"] = 1e-12
         for name, value in spec.extra.items():
-            group.attrs[name] = value
+            _write_attribute(group, name, value)
         chunk = SMALL_CHUNK_ROWS if spec.kind == "events" else CHUNK_ROWS
         self._name = spec.name
         self._types = [dtype for _, dtype in COLUMNS[spec.kind]]
@@ -198,47 +207,90 @@ class _StreamAppender:
             *ends,
             lost,
             time.time_ns(),
-            checksum(arrays, gaps),
+            0,
         )
-        return np.array([row], INDEX_DTYPE)
+        filled = np.array([row], INDEX_DTYPE)
+        filled["crc32"] = checksum(filled[0], arrays, gaps)
+        return filled
 
     def write_index(self) -> None:
         _extend(self._index, self._index.shape[0], np.concatenate(self._pending))
         self._pending.clear()
 
 
-def checksum(columns: Sequence[Column], gaps: npt.NDArray[np.void]) -> int:
-    """Return the CRC-32 of a block: the bytes of its columns in order, then of its gap rows."""
-    crc = 0
+def checksum(row: np.void, columns: Sequence[Column], gaps: npt.NDArray[np.void]) -> int:
+    """Return the CRC-32 of a block: its index row up to the checksum, its columns in order, its gap rows.
+
+    The row is part of it, so that a count or key damaged in the index shows, and a row of zeros is no block.
+    """
+    crc = zlib.crc32(row.tobytes()[:_CRC_AT])
     for array in (*columns, gaps):
         crc = zlib.crc32(np.ascontiguousarray(array).view(np.uint8).data, crc)
     return crc
 
 
-def _create(path: Path) -> h5py.File:
+def publish(unfinished: Path, path: Path) -> None:
+    """Give a finished file its name; never replaces another.
+
+    Raises
+    ------
+    RunExistsError
+        ``path`` exists.
+    """
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        os.link(unfinished, path)
     except FileExistsError:
-        raise RunExistsError(
-            f"{path} exists; nothing was overwritten", hint="choose another name, or move the old file away"
-        ) from None
-    return h5py.File(path, "w", libver="latest", rdcc_nbytes=8 << 20)
+        raise _exists(path) from None
+    except OSError:
+        # Some network and exchange file systems know no second name for a file.
+        if path.exists():
+            raise _exists(path) from None
+        unfinished.rename(path)
+    else:
+        unfinished.unlink()
+
+
+def _exists(path: Path) -> RunExistsError:
+    return RunExistsError(
+        f"{path} exists; nothing was overwritten", hint="choose another name, or move the old file away"
+    )
+
+
+def _create(path: Path, unfinished: Path) -> h5py.File:
+    if path.exists():
+        raise _exists(path)
+    os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    return h5py.File(unfinished, "w", libver="latest", rdcc_nbytes=8 << 20)
 
 
 def _write_header(file: h5py.File, header: RunHeader) -> None:
-    file.attrs["format_name"] = FORMAT_NAME
-    file.attrs["format_version"] = FORMAT_VERSION
+    _write_attribute(file, "format_name", FORMAT_NAME)
+    _write_attribute(file, "format_version", FORMAT_VERSION)
     for name, value in asdict(header).items():
         if name != "status":
-            file.attrs[name] = value
-    # Of fixed length, so that sealing changes the value in place.
-    file.attrs["status"] = np.bytes_(header.status.encode().ljust(_STATUS_BYTES))
+            _write_attribute(file, name, value)
+    file.attrs.create("status", _status(header.status))
+
+
+def _write_attribute(owner: h5py.Group, name: str, value: str | float) -> None:
+    if not isinstance(value, str):
+        owner.attrs[name] = value
+        return
+    # Of fixed length: such texts lie in the object header, which HDF5 guards with a checksum.
+    data = value.encode()
+    owner.attrs.create(name, data, dtype=h5py.string_dtype("utf-8", max(len(data), 1)))
+
+
+def _status(status: Status) -> npt.NDArray[np.bytes_]:
+    # Always of one length, so that sealing changes it in place.
+    return np.array(status.encode().ljust(_STATUS_BYTES))
 
 
 def _write_context(file: h5py.File, context: Mapping[str, str]) -> None:
     group = file.create_group("context")
     for name, text in context.items():
-        group.create_dataset(name, data=np.frombuffer(text.encode() or b"\0", np.uint8))
+        data = np.frombuffer(text.encode() or b"\0", np.uint8)
+        group.create_dataset(name, data=data, chunks=data.shape, fletcher32=True)
 
 
 def _table(group: h5py.Group, name: str, dtype: np.dtype[Any], chunk: int) -> h5py.Dataset:

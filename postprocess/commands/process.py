@@ -37,7 +37,7 @@ def process(
     entropy = load_replay(replay) if replay else None
     with console.status(f"processing run {opened.run_id} …"):
         analysis = analyse(opened, link, folder, entropy=entropy)
-    _show(analysis, folder, console, as_json=as_json)
+    show(analysis, folder, console, as_json=as_json)
     return 0 if analysis.key_bits else 4
 
 
@@ -50,7 +50,8 @@ def _open(paths: tuple[Path, ...], link_file: Path | None) -> "tuple[Run, LinkCo
     return opened, load_link(link_file) if link_file else link_of(opened)
 
 
-def _show(analysis: "Analysis", folder: Path, console: "Console", *, as_json: bool) -> None:
+def show(analysis: "Analysis", folder: Path, console: "Console", *, as_json: bool) -> None:
+    """Print an analysis for people, or as JSON on standard output."""
     import json
 
     from faintlink.postprocess.report.document import analysis_document

@@ -86,7 +86,7 @@ class BlockResult:
     keys: dict[Party, SecretKey] = field(repr=False)
     """The key as each party has it; empty when refused."""
     is_usable: bool
-    """False for rehearsals: random bits from a seed, or monitors without veto."""
+    """False for rehearsals: a simulated run, random bits from a seed, or monitors without veto."""
 
     @property
     def key_bits(self) -> int:

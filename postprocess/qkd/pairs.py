@@ -242,10 +242,13 @@ class PairSifter:
         bob_end = end + shift + _MARGIN_PS
         if not is_last and (queue_a.last_ps < end or queue_b.last_ps < bob_end):
             return None
+        if is_last:
+            # The last chunk goes only as far as both streams do.
+            end = min(end, queue_a.last_ps + 1, queue_b.last_ps - shift + 1)
+            if end <= self._edge:
+                return None
         alice, bob = queue_a.all(), queue_b.all()
-        # The last chunk is complete only as far as both streams go.
-        whole = min(end, queue_a.last_ps, queue_b.last_ps - shift) if is_last else end
-        piece, used = self._sift(alice.between(self._edge, end), bob.between(-_LATEST, bob_end), whole)
+        piece, used = self._sift(alice.between(self._edge, end), bob.between(-_LATEST, bob_end), end)
         queue_a.keep(alice.between(end, _LATEST))
         old = int(np.searchsorted(bob.times_ps, bob_end - 2 * _MARGIN_PS))
         rest = slice(max(used, old), None)
@@ -253,8 +256,8 @@ class PairSifter:
         self._edge = end
         return piece
 
-    def _sift(self, alice: TagBlock, bob: TagBlock, whole: int) -> tuple[SiftedPiece, int]:
-        """Return the sifted bits of a chunk that is complete up to ``whole``, and how many of Bob's are used up."""
+    def _sift(self, alice: TagBlock, bob: TagBlock, end: int) -> tuple[SiftedPiece, int]:
+        """Return the sifted bits of the chunk up to ``end``, and how many of Bob's detections are used up."""
         on_b = self._on_bobs_clock(alice.times_ps, bob.times_ps)
         at_a, at_b = match_one_to_one(on_b, bob.times_ps, 0, self._pairs.window_ps // 2)
         outcome_a, outcome_b = alice.channels[at_a], bob.channels[at_b]
@@ -273,7 +276,7 @@ class PairSifter:
         arrival = bob.times_ps[at_b] - on_b[at_a]
         seen[Party.BOB] = self._with_arrivals(seen[Party.BOB], bob, on_b, outcome_b, arrival)
         used = int(at_b[-1]) + 1 if at_b.size else 0
-        return SiftedPiece(bits, self._edge, max(self._edge, whole), self._edge, seen, count), used
+        return SiftedPiece(bits, self._edge, end, self._edge, seen, count), used
 
     def _on_bobs_clock(self, alice: TimesPs, bob: TimesPs) -> TimesPs:
         """Return Alice's times on Bob's clock, following the clocks through the chunk."""

@@ -20,8 +20,8 @@ OUTCOMES = ("Z0", "Z1", "X0", "X1")
 """Names of the outcomes 2*basis + bit."""
 
 NOT_USABLE = (
-    "These keys are not usable: the random bits came from a seed, or the monitors had no veto. "
-    "This is a rehearsal or a simulation."
+    "These keys protect nothing: the run is a simulation, the random bits came from a seed, "
+    "or the monitors had no veto."
 )
 
 _REASONS = {
