@@ -33,7 +33,7 @@ from faintlink.acquisition.watch import EventWatch
 from faintlink.acquisition.writer_plan import SealReport, WriterPlan
 from faintlink.core.config.link import LinkConfig
 from faintlink.core.errors import LocalProtocolError
-from faintlink.core.runfile.folder import new_run_id
+from faintlink.core.runfile.party_writer import new_run_id
 from faintlink.core.symbols import Party
 
 _log = logging.getLogger(__name__)

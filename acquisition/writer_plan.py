@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from faintlink.acquisition.ring import RingEnd
-from faintlink.core.runfile.folder import ROTATE_BYTES, ROTATE_S
+from faintlink.core.runfile.party_writer import ROTATE_BYTES, ROTATE_S
 from faintlink.core.runfile.schema import StreamSpec
 from faintlink.core.symbols import Party
 

@@ -28,7 +28,8 @@ import numpy as np
 from faintlink.acquisition.disk import DiskSyncer, as_runfile_error, require_space
 from faintlink.acquisition.writer_plan import EVENTS, PartyPlan, RingPlan, SealReport, WriterPlan
 from faintlink.core.errors import FaintlinkError
-from faintlink.core.runfile.folder import Manifest, PartyWriter, create_run
+from faintlink.core.runfile.manifest import Manifest
+from faintlink.core.runfile.party_writer import PartyWriter, create_run
 from faintlink.core.tags import TagBlock
 
 _TEXT_BYTES = 240

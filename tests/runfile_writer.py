@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from faintlink.core.runfile.folder import PartyWriter, create_run
+from faintlink.core.runfile.party_writer import PartyWriter, create_run
 from faintlink.core.runfile.schema import RunHeader, StreamSpec
 from faintlink.core.runfile.writer import RunFileWriter
 from faintlink.core.symbols import Party

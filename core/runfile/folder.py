@@ -1,211 +1,24 @@
-"""A run as a folder: the parties' files and a manifest that names them.
+"""Read a run: the parties' files of a folder, or side by side, as one.
 
-``run.json`` lists each party's segments in order, with size and SHA-256 once sealed. A party's file is rotated
-when it grows large or old, which bounds what a power cut can touch. The manifest is replaced atomically; a run
-whose manifest is missing or older than its files can still be opened by its files.
+`open_run` gathers the files by party and segment and refuses what does not belong together. It never writes.
 """
 
-import hashlib
-import json
-import os
-import time
-import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from faintlink.core import __version__
-from faintlink.core.errors import RunExistsError, SchemaError
+from faintlink.core.errors import SchemaError
 from faintlink.core.records import LossCount
 from faintlink.core.runfile.reader import RunFileReader
 from faintlink.core.runfile.schema import RunHeader, StreamKind, StreamSpec
-from faintlink.core.runfile.writer import Column, RunFileWriter
 from faintlink.core.symbols import Party
 from faintlink.core.tags import TagBlock
 
-MANIFEST = "run.json"
-MANIFEST_FORMAT = "faintlink-manifest/1"
-ROTATE_BYTES = 2 << 30
-ROTATE_S = 600.0
 SIMULATION = "simulation"
 """Origin of runs of mock instruments; keys made of them protect nothing."""
-_BY_ITS_FILES = "the run can still be opened by its *.h5 files"
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """One sealed file of a party."""
-
-    file: str
-    """Name within the run folder."""
-    rows: dict[str, int]
-    """Rows by stream."""
-    lost: int
-    """Tags known to be missing."""
-    bytes: int
-    """Size."""
-    sha256: str
-    """Of the whole file."""
-
-
-@dataclass(slots=True)
-class Manifest:
-    """The table of contents of a run folder."""
-
-    run_id: str
-    created_utc: str
-    software_version: str
-    status: str = "recording"
-    parties: dict[str, list[Segment]] = field(default_factory=dict)
-
-    def write(self, folder: Path) -> None:
-        """Replace the manifest in ``folder`` atomically."""
-        text = json.dumps({"format": MANIFEST_FORMAT, **asdict(self)}, indent=1)
-        temporary = folder / f".{MANIFEST}.{os.getpid()}"
-        with temporary.open("w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(folder / MANIFEST)
-
-
-def read_manifest(folder: Path) -> Manifest:
-    """Return the manifest of a run folder.
-
-    Raises
-    ------
-    SchemaError
-        There is none, or it is not one this program can read.
-    """
-    path = folder / MANIFEST
-    try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SchemaError(f"{folder} has no {MANIFEST}", hint="name a run folder", path=str(path)) from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise SchemaError(f"{path} cannot be read: {error}", hint=_BY_ITS_FILES, path=str(path)) from error
-    claimed = entries.pop("format", None) if isinstance(entries, dict) else None
-    if claimed != MANIFEST_FORMAT:
-        raise SchemaError(f"{path} has format {claimed!r}, expected {MANIFEST_FORMAT!r}", hint=_BY_ITS_FILES)
-    try:
-        parties = {name: [Segment(**entry) for entry in rows] for name, rows in entries.pop("parties").items()}
-        return Manifest(**entries, parties=parties)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise SchemaError(f"{path} lacks an entry or has a strange one: {error}", hint=_BY_ITS_FILES) from error
-
-
-def new_run_id() -> str:
-    """Return a fresh run identifier: the UTC time, for people, and random digits, for uniqueness."""
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
-
-
-def create_run(folder: Path, run_id: str | None = None) -> Manifest:
-    """Make an empty run folder with its manifest.
-
-    Raises
-    ------
-    RunExistsError
-        ``folder`` exists and is not empty.
-    """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise RunExistsError(f"{folder} exists; nothing was overwritten", hint="choose another --out")
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    manifest = Manifest(run_id or new_run_id(), datetime.now(UTC).isoformat(timespec="seconds"), __version__)
-    manifest.write(folder)
-    return manifest
-
-
-class PartyWriter:
-    """Write one party's streams into a run folder, rotating files.
-
-    Parameters
-    ----------
-    folder, manifest
-        Of the run; see `create_run`.
-    party
-        Owner of the files.
-    streams, context
-        As for `RunFileWriter`; repeated in every segment.
-    """
-
-    def __init__(
-        self,
-        folder: Path,
-        manifest: Manifest,
-        party: Party,
-        *,
-        streams: Sequence[StreamSpec],
-        context: Mapping[str, str],
-        rotate_bytes: int = ROTATE_BYTES,
-        rotate_s: float = ROTATE_S,
-    ) -> None:
-        self._folder = folder
-        self._manifest = manifest
-        self._party = party
-        self._streams = list(streams)
-        self._context = dict(context)
-        self._limits = (rotate_bytes, rotate_s)
-        manifest.parties.setdefault(party, [])
-        self._open()
-
-    def _open(self) -> None:
-        number = len(self._manifest.parties[self._party])
-        created = datetime.now(UTC).isoformat(timespec="seconds")
-        header = RunHeader(self._manifest.run_id, self._party, created, __version__, number)
-        path = self._folder / f"{self._party}-{number:04d}.h5"
-        self._writer = RunFileWriter(path, header=header, streams=self._streams, context=self._context)
-        self._opened = time.monotonic()
-
-    def append_tags(self, stream: str, block: TagBlock) -> None:
-        """Append a block of tags."""
-        self._writer.append_tags(stream, block)
-
-    def append(self, stream: str, columns: Sequence[Column]) -> None:
-        """Append rows of a stream of any kind."""
-        self._writer.append(stream, columns)
-
-    def note(self, text: str, *, level: int, stream: str = "events") -> None:
-        """Append an event of now to a stream of events; ``level`` is a `logging` level."""
-        row = (np.array([time.time_ns()]), np.array([level], np.uint8), np.array([text.encode()[:240]], "S240"))
-        self._writer.append(stream, row)
-
-    def commit(self) -> None:
-        """Make everything appended so far readable; start a new file when this one is large or old."""
-        self._writer.commit()
-        too_old = time.monotonic() - self._opened > self._limits[1]
-        if self._writer.size_bytes > self._limits[0] or too_old:
-            self._seal_segment()
-            self._open()
-
-    def sync(self) -> None:
-        """Commit and wait for the disk."""
-        self._writer.sync()
-
-    def seal(self) -> None:
-        """Seal the last file and enter it in the manifest."""
-        self._seal_segment()
-
-    def abandon(self) -> None:
-        """Close the last file without a seal; committed rows stay readable."""
-        self._writer.abandon()
-
-    def _seal_segment(self) -> None:
-        writer = self._writer
-        rows, lost = writer.rows, writer.lost
-        writer.seal()
-        segment = Segment(writer.path.name, rows, lost, writer.path.stat().st_size, file_sha256(writer.path))
-        self._manifest.parties[self._party].append(segment)
-        self._manifest.write(self._folder)
-
-
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file as hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class PartyRecording:

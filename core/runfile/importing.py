@@ -15,15 +15,9 @@ from pathlib import Path
 from faintlink.core.config.loader import parse_link
 from faintlink.core.errors import ConfigError, FormatError, RunExistsError
 from faintlink.core.formats.recording import Recording, RecordingInfo, open_recording
-from faintlink.core.runfile.folder import (
-    MANIFEST,
-    Manifest,
-    PartyWriter,
-    create_run,
-    file_sha256,
-    open_run,
-    read_manifest,
-)
+from faintlink.core.runfile.folder import open_run
+from faintlink.core.runfile.manifest import MANIFEST, Manifest, file_sha256, read_manifest
+from faintlink.core.runfile.party_writer import PartyWriter, create_run
 from faintlink.core.runfile.schema import StreamSpec
 from faintlink.core.runfile.writer import publish
 from faintlink.core.symbols import Party

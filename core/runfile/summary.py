@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from faintlink.core.errors import CorruptBlockError, RunfileError
-from faintlink.core.runfile.folder import MANIFEST, file_sha256, read_manifest, run_files
+from faintlink.core.runfile.folder import run_files
+from faintlink.core.runfile.manifest import MANIFEST, file_sha256, read_manifest
 from faintlink.core.runfile.reader import RunFileReader, StreamReader
 from faintlink.core.runfile.schema import RunHeader
 from faintlink.core.units import PS_PER_S

@@ -97,7 +97,7 @@ class RunFileWriter:
     def sync(self) -> None:
         """Commit, and wait until the disk has it."""
         self.commit()
-        _fsync(self.path)
+        fsync(self.path)
 
     @property
     def rows(self) -> dict[str, int]:
@@ -114,13 +114,22 @@ class RunFileWriter:
         """Size of the file as the disk has it now."""
         return self.path.stat().st_size
 
-    def seal(self, status: Status = "closed") -> None:
-        """Commit, close, mark as ``status`` and wait for the disk. The writer is of no use afterwards."""
+    def seal(self, status: Status = "closed", *, wait_for_disk: bool = True) -> None:
+        """Commit, mark as ``status``, close and wait for the disk. The writer is of no use afterwards.
+
+        Parameters
+        ----------
+        status
+            Mark of the finished file.
+        wait_for_disk
+            False leaves the waiting to the caller, by `fsync`.
+        """
         self.commit()
         # Before the file is closed: opening it once more would meet the locks of its readers.
         self._file.attrs.modify("status", _status(status))
         self._file.close()
-        _fsync(self.path)
+        if wait_for_disk:
+            fsync(self.path)
 
     def abandon(self) -> None:
         """Close without a seal; committed rows stay readable."""
@@ -303,7 +312,8 @@ def _extend(dataset: h5py.Dataset, rows: int, array: Column) -> None:
         dataset[rows:] = array
 
 
-def _fsync(path: Path) -> None:
+def fsync(path: Path) -> None:
+    """Wait until the disk has a file."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

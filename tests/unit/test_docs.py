@@ -10,7 +10,7 @@ import pytest
 
 from faintlink.core import cli, errors
 from faintlink.core.runfile import schema
-from faintlink.core.runfile.folder import MANIFEST
+from faintlink.core.runfile.manifest import MANIFEST
 from faintlink.core.tags import GapCause
 from tests.data import ROOT
 

@@ -11,7 +11,8 @@ import pytest
 
 from faintlink.core import cli
 from faintlink.core.errors import FormatError
-from faintlink.core.runfile.folder import open_run, read_manifest
+from faintlink.core.runfile.folder import open_run
+from faintlink.core.runfile.manifest import read_manifest
 from faintlink.core.runfile.reader import RunFileReader
 from faintlink.core.symbols import Party
 from faintlink.core.tags import concatenate

@@ -10,14 +10,9 @@ import numpy as np
 import pytest
 
 from faintlink.core.errors import RunExistsError, SchemaError
-from faintlink.core.runfile.folder import (
-    MANIFEST,
-    Manifest,
-    PartyWriter,
-    create_run,
-    open_run,
-    read_manifest,
-)
+from faintlink.core.runfile.folder import open_run
+from faintlink.core.runfile.manifest import MANIFEST, Manifest, read_manifest
+from faintlink.core.runfile.party_writer import PartyWriter, create_run
 from faintlink.core.runfile.recover import default_target, recover
 from faintlink.core.symbols import Party
 from faintlink.core.tags import TagBlock, concatenate
