@@ -6,6 +6,7 @@ parties learn, for a replay) and ``keys/<party>/``. Nothing is overwritten.
 
 import json
 import logging
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -71,7 +72,13 @@ def analyse(run: Run, link: LinkConfig, folder: Path, *, entropy: Entropy | None
         Random bits; None takes the operating system's.
     """
     source = RecordingEntropy(entropy or OsEntropy(), PUBLIC_PURPOSES)
-    analysis = process(run, link, source, on_block=lambda block: _store(block, run, folder))
+    try:
+        analysis = process(run, link, source, on_block=lambda block: _store(block, run, folder))
+    except BaseException:
+        # Keys that are already stored stay; a folder without any leaves no trace.
+        with suppress(OSError):
+            folder.rmdir()
+        raise
     _write(folder / "analysis.json", json.dumps(analysis_document(analysis), indent=1))
     _write(folder / "public-bits.json", json.dumps(_public_bits(source)))
     if find_spec("matplotlib"):
