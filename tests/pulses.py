@@ -150,7 +150,8 @@ class PulsedLink:
         """Return when the pulses of slots (n,) int64 arrive, (n,) int64 in ps."""
         at_s = slots * (period_ps / PS_PER_S)
         off = (self.ppm * 1e-6 * at_s + 0.5 * self.drift_per_s * at_s**2) * PS_PER_S
-        return self.start_ps + np.rint(slots * period_ps).astype(np.int64) + np.rint(off).astype(np.int64)
+        times: TimesPs = self.start_ps + np.rint(slots * period_ps).astype(np.int64) + np.rint(off).astype(np.int64)
+        return times
 
     def _codes(self, rng: np.random.Generator, total: int, link: LinkConfig) -> npt.NDArray[np.uint8]:
         source = link.source
@@ -185,8 +186,8 @@ class PulsedLink:
         codes: npt.NDArray[np.uint8],
         period_ps: float,
     ) -> Pulses:
-        edges = np.array([-round(self.early_s * PS_PER_S), round(self.seconds * PS_PER_S)]) + self.start_ps
-        darks = rng.integers(*edges.tolist(), rng.poisson(self.dark_hz * (self.early_s + self.seconds)))
+        first, last = self.start_ps - round(self.early_s * PS_PER_S), self.start_ps + round(self.seconds * PS_PER_S)
+        darks = rng.integers(first, last, rng.poisson(self.dark_hz * (self.early_s + self.seconds)))
         channels = np.concatenate((outcome, rng.integers(0, 4, darks.size, dtype=np.uint8))) + np.uint8(1)
         times = np.concatenate((times, darks))
         slots = np.concatenate((slots, np.full(darks.size, DARK)))

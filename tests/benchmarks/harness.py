@@ -35,9 +35,7 @@ class Row:
         return self.ours / self.peer
 
 
-def interleaved(
-    ours: Callable[[], object], peer: Callable[[], object], *, repeats: int = 7
-) -> tuple[float, float]:
+def interleaved(ours: Callable[[], object], peer: Callable[[], object], *, repeats: int = 7) -> tuple[float, float]:
     """Return the median seconds of ours and of the peer, run in turns after one warm-up each."""
     ours()
     peer()
