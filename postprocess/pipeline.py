@@ -147,10 +147,14 @@ def _blocks(pieces: Iterator[SiftedPiece], link: LinkConfig, analysis: Analysis)
             gathered[party] = gathered.get(party, ArrivalStatistics.zero()) + statistics
         if cutter is None:
             cutter = BlockCutter(block_length(link), start=0 if link.source else piece.start)
+        ended = False
         for start, bits in cutter.feed(piece.bits, piece.reached):
+            ended = True
             yield KeyBlock(number, start, bits, tuple(_readings(bits, gathered, link)))
-            gathered = {}
             number += 1
+        if ended:
+            # Only now: blocks that end in one piece are all watched by its arrivals.
+            gathered = {}
     analysis.left_over = cutter.left_over if cutter else 0
 
 

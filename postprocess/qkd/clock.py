@@ -11,7 +11,7 @@ Sources: facts of the oscillators in `clock_filter`; method in `clock_acquisitio
 import copy
 import itertools
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -39,8 +39,8 @@ class SlottedTags:
 
     times_ps: TimesPs
     """(n,) int64."""
-    channels: Channels
-    """(n,) uint8."""
+    channels: Channels = field(repr=False)
+    """(n,) uint8; they tell the outcomes, and are not shown."""
     slots: Slots
     """(n,) int64, relative to the first pulse found; may be negative before it."""
     phases_ps: npt.NDArray[np.int32]

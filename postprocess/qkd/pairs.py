@@ -12,20 +12,19 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from faintlink.core.config.link import LinkConfig, PairSource, Receiver
+from faintlink.core.config.link import LinkConfig, PairSource
 from faintlink.core.errors import ClockLostError, ConfigError
 from faintlink.core.runfile.folder import Run
 from faintlink.core.symbols import Party
-from faintlink.core.tags import TagBlock, concatenate
+from faintlink.core.tags import TagBlock
 from faintlink.core.units import PS_PER_S, TimesPs
-from faintlink.postprocess.kernels import detect as kernel
 from faintlink.postprocess.kernels.coincidence import delay_histogram, match_one_to_one
-from faintlink.postprocess.qkd.detection import HISTOGRAM_BINS, ArrivalStatistics, channel_meaning, unknown_channel
+from faintlink.postprocess.qkd.detection import HISTOGRAM_BINS, ArrivalStatistics
+from faintlink.postprocess.qkd.events import LATEST_PS, EventMaker, EventQueue
 from faintlink.postprocess.qkd.pair_sync import PairOffset, find_pair_offset, follow_pairs, on_clock_b
 from faintlink.postprocess.qkd.pieces import SiftedPiece
 from faintlink.postprocess.qkd.pulsed import squash_seed
 from faintlink.postprocess.qkd.sift import SiftCount, SiftedBits
-from faintlink.postprocess.qkd.squash import squash
 from faintlink.postprocess.qkd.stages import Fact
 
 CHUNK_PS = PS_PER_S
@@ -35,100 +34,6 @@ _LOCK_EVENTS = 2_000_000
 _HOPELESS = 8
 """Streams this many times as long as needed that still have no time in common are given up."""
 _MARGIN_PS = PS_PER_S // 1000
-_LATEST = 1 << 62
-
-
-class EventMaker:
-    """Make detections of one receiver's tags: clicks that came together are one.
-
-    Parameters
-    ----------
-    receiver
-        Channel map and dead time.
-    window_ps
-        Clicks within this time are one detection.
-    seed
-        The receiver's secret, see `faintlink.postprocess.qkd.squash`.
-    """
-
-    def __init__(self, receiver: Receiver, window_ps: int, seed: bytes) -> None:
-        self._meaning = channel_meaning(receiver)
-        self._name = receiver.tagger
-        self._spans = np.array([window_ps, receiver.dead_time_ps], np.int64)
-        self._state = np.array([-_LATEST, 0, -1, 0, 0], np.int64)
-        self._seed = seed
-
-    def events(self, block: TagBlock) -> tuple[TagBlock, ArrivalStatistics]:
-        """Return the detections that the next tags finish, with outcomes 2*basis + bit as channels, and statistics.
-
-        The last detection waits for the next call, since a click that belongs to it may still come.
-
-        Raises
-        ------
-        UnknownChannelError
-            A tag came on a channel that the map does not name.
-        """
-        times, masks = np.empty(len(block), np.int64), np.empty(len(block), np.uint8)
-        counters = np.zeros(kernel.COUNTERS, np.int64)
-        rows = kernel.clusters(
-            block.times_ps, block.channels, self._meaning, self._spans, self._state, counters, times, masks
-        )
-        if self._state[2] >= 0:
-            raise unknown_channel(int(self._state[2]), self._name, self._meaning)
-        return self._finished(times[:rows], masks[:rows], counters)
-
-    def finish(self) -> tuple[TagBlock, ArrivalStatistics]:
-        """Return the detection that still waits, if there is one, at the end of the stream."""
-        times, masks, counters = np.empty(1, np.int64), np.empty(1, np.uint8), np.zeros(kernel.COUNTERS, np.int64)
-        rows = kernel.close_cluster(self._state, counters, times, masks, 0)
-        return self._finished(times[:rows], masks[:rows], counters)
-
-    def _finished(
-        self, times: TimesPs, masks: npt.NDArray[np.uint8], counters: npt.NDArray[np.int64]
-    ) -> tuple[TagBlock, ArrivalStatistics]:
-        outcomes = squash(times, masks, self._seed)
-        moments, histogram = np.zeros((4, 3), np.int64), np.zeros((4, HISTOGRAM_BINS), np.int64)
-        moments[:, 0] = np.bincount(outcomes, minlength=4)
-        tags, outside, dead, ignored, events, multi = counters.tolist()
-        statistics = ArrivalStatistics(tags, outside, dead, ignored, events, multi, moments, histogram)
-        return TagBlock(times, outcomes), statistics
-
-
-class _Queue:
-    """Detections of one party that wait for the other's, and the statistics not yet reported."""
-
-    def __init__(self, maker: EventMaker) -> None:
-        self._maker = maker
-        self._parts: list[TagBlock] = []
-        self._statistics = ArrivalStatistics.zero()
-        self.first_ps = _LATEST
-        """Of the first detection ever."""
-        self.last_ps = -_LATEST
-        """Of the last one so far."""
-
-    def put(self, block: TagBlock) -> None:
-        self._take(*self._maker.events(block))
-
-    def finish(self) -> None:
-        self._take(*self._maker.finish())
-
-    def _take(self, events: TagBlock, statistics: ArrivalStatistics) -> None:
-        self._statistics += statistics
-        if len(events):
-            self._parts.append(events)
-            self.last_ps = int(events.times_ps[-1])
-            self.first_ps = min(self.first_ps, int(events.times_ps[0]))
-
-    def all(self) -> TagBlock:
-        self._parts = [concatenate(self._parts)]
-        return self._parts[0]
-
-    def keep(self, rest: TagBlock) -> None:
-        self._parts = [rest]
-
-    def take_statistics(self) -> ArrivalStatistics:
-        taken, self._statistics = self._statistics, ArrivalStatistics.zero()
-        return taken
 
 
 class PairSifter:
@@ -145,7 +50,7 @@ class PairSifter:
     def __init__(self, link: LinkConfig, seeds: Mapping[Party, bytes]) -> None:
         self._pairs = pair_source(link)
         self._queues = {
-            party: _Queue(EventMaker(link.receivers[party], self._pairs.window_ps, seeds[party]))
+            party: EventQueue(EventMaker(link.receivers[party], self._pairs.window_ps, seeds[party]))
             for party in (Party.ALICE, Party.BOB)
         }
         self._edge = 0
@@ -230,7 +135,7 @@ class PairSifter:
         self._first = self._last = found
         # Before the later of both starts there are no pairs to follow the clocks with.
         self._edge = max(int(alice.times_ps[0]), int(bob.times_ps[0]) - _shift(found, start))
-        self._queues[Party.ALICE].keep(alice.between(self._edge, _LATEST))
+        self._queues[Party.ALICE].keep(alice.between(self._edge, LATEST_PS))
         return True
 
     def _next_chunk(self, *, is_last: bool) -> SiftedPiece | None:
@@ -248,8 +153,8 @@ class PairSifter:
             if end <= self._edge:
                 return None
         alice, bob = queue_a.all(), queue_b.all()
-        piece, used = self._sift(alice.between(self._edge, end), bob.between(-_LATEST, bob_end), end)
-        queue_a.keep(alice.between(end, _LATEST))
+        piece, used = self._sift(alice.between(self._edge, end), bob.between(-LATEST_PS, bob_end), end)
+        queue_a.keep(alice.between(end, LATEST_PS))
         old = int(np.searchsorted(bob.times_ps, bob_end - 2 * _MARGIN_PS))
         rest = slice(max(used, old), None)
         queue_b.keep(TagBlock(bob.times_ps[rest], bob.channels[rest]))
@@ -343,7 +248,7 @@ class PairRun:
 
     def pieces(self) -> Iterator[SiftedPiece]:
         """Yield the sifted bits chunk by chunk, reading the two files in step."""
-        reached = dict.fromkeys(self._streams, -_LATEST)
+        reached = dict.fromkeys(self._streams, -LATEST_PS)
         open_streams = dict(self._streams)
         while open_streams:
             party = min(open_streams, key=lambda name: reached[name])

@@ -16,7 +16,8 @@ from faintlink.core.runfile.folder import open_run
 from faintlink.core.symbols import Party
 from faintlink.core.tags import TagBlock
 from faintlink.core.units import PS_PER_S
-from faintlink.postprocess.qkd.pairs import CHUNK_PS, EventMaker, PairRun, PairSifter, pair_source
+from faintlink.postprocess.qkd.events import EventMaker
+from faintlink.postprocess.qkd.pairs import CHUNK_PS, PairRun, PairSifter, pair_source
 from faintlink.postprocess.qkd.pieces import SiftedPiece
 from faintlink.postprocess.qkd.sift import SiftedBits, join
 from tests.pairs import SEEDS, Pairs, PairTags, link_text, pair_link, write_pair_run
