@@ -59,6 +59,7 @@ lint: setup
 types: setup
 	$(call say,types: mypy)
 	$(BIN)/mypy $(addprefix -p ,$(DOTTED))
+	$(BIN)/mypy tests
 
 unit: setup
 	$(call say,tests: pytest without the slow ones)
