@@ -1,0 +1,1 @@
+"""Ways to talk to an instrument: byte links over serial ports and TCP, and scripted ones for tests."""

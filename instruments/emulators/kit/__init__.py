@@ -1,0 +1,1 @@
+"""The kit that emulated instruments are made of: servers, SCPI parser, faults."""
