@@ -7,8 +7,10 @@ import time
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from faintlink.acquisition.report import RunStatus
 from faintlink.core.records import ErrorCount
@@ -50,20 +52,24 @@ class ProgressView:
         self._console = console or Console(stderr=True, highlight=False)
         self._rate = RateOverTime()
         self._drawn_s = 0.0
-        self._bar: Progress | None = None
+        # The figures have a line of their own below the bar: both fit on 80 columns.
+        self._bar = Progress(
+            TextColumn("{task.description}"), BarColumn(None), TextColumn("left"), TimeRemainingColumn()
+        )
+        self._task = self._bar.add_task("recording", total=None)
+        self._text = Text(no_wrap=True, overflow="ellipsis")
+        self._live: Live | None = None
         if self._console.is_terminal and not quiet:
-            columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[figures]}"))
-            self._bar = Progress(*columns, TimeRemainingColumn(), console=self._console, auto_refresh=False)
-            self._task = self._bar.add_task("recording", total=None, figures="")
+            self._live = Live(Group(self._bar, self._text), console=self._console, auto_refresh=False)
 
     def __call__(self, status: RunStatus) -> None:
         """Draw ``status`` if it is time to."""
         rate_hz = self._rate.update(status.elapsed_s, status.tags)
         now = time.monotonic()
-        if self._quiet or now - self._drawn_s < (_DRAW_S if self._bar is not None else _LINE_S):
+        if self._quiet or now - self._drawn_s < (_DRAW_S if self._live is not None else _LINE_S):
             return
         self._drawn_s = now
-        if self._bar is None:
+        if self._live is None:
             line = f"{status.elapsed_s:.1f}/{status.duration_s:g} s  {figures(status, rate_hz)}"
             self._console.print(line, soft_wrap=True)
             return
@@ -72,20 +78,20 @@ class ProgressView:
             description=f"{status.elapsed_s:6.1f}/{status.duration_s:g} s",
             completed=min(status.elapsed_s, status.duration_s),
             total=status.duration_s,
-            figures=figures(status, rate_hz),
         )
-        self._bar.refresh()
+        self._text.plain = figures(status, rate_hz)
+        self._live.refresh()
 
     def __enter__(self) -> Self:
-        if self._bar is not None:
-            self._bar.start()
+        if self._live is not None:
+            self._live.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+        if self._live is not None:
+            self._live.stop()
 
 
 def figures(status: RunStatus, rate_hz: float) -> str:
