@@ -10,22 +10,20 @@ Sources: R. Renner, PhD thesis, ETH 2005 (order and composition); the bound's ow
 
 import math
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from faintlink.core.config.link import SecurityPolicy
 from faintlink.core.entropy import Entropy
 from faintlink.core.errors import (
-    MonitorVetoError,
-    NotEnoughSignalsError,
-    QberTooHighError,
     SecurityAbort,
     VerificationFailedError,
 )
 from faintlink.core.records import DecoyCounts, SecretKey
 from faintlink.core.symbols import Basis, Party
 from faintlink.core.units import Bits
+from faintlink.postprocess.qkd import decisions
 from faintlink.postprocess.qkd.amplify import seed_bytes, toeplitz_hash
 from faintlink.postprocess.qkd.cascade.reconcile import ReconcileReport, reconcile
 from faintlink.postprocess.qkd.estimate import RateEstimate, error_rate
@@ -33,16 +31,11 @@ from faintlink.postprocess.qkd.monitors import MonitorReading
 from faintlink.postprocess.qkd.sift import SiftedBits
 from faintlink.postprocess.qkd.stages import StageLog, StageReport
 from faintlink.postprocess.qkd.verify import VerificationCost, verify
-from faintlink.postprocess.security import registry
-from faintlink.postprocess.security.inputs import BoundInput
 from faintlink.postprocess.security.ledger import EpsilonLedger
 from faintlink.postprocess.security.result import BoundResult
 
 PUBLIC_PURPOSES = frozenset({"cascade", "verification", "toeplitz", "key id"})
 """Purposes of random bits that both parties learn; a replay needs them and they are no secret."""
-
-_MIN_HINT = 0.003
-_ATTEMPTS = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -142,8 +135,7 @@ class _Distillation:
         self.log = StageLog()
         self.key_basis = block.bits.in_basis(Basis.Z)
         self.counts = block.bits.counts(max(len(intensities), 1))
-        self.leak = 0
-        self.tag_bits = 0
+        self.disclosed = decisions.Disclosed()
         self.bound: BoundResult | None = None
         self.ledger = EpsilonLedger()
         self.keys: dict[Party, SecretKey] = {}
@@ -158,54 +150,39 @@ class _Distillation:
 
     def watch(self) -> None:
         with self.log.stage("monitor") as facts:
-            objections = [reading for reading in self.block.monitors if reading.objects]
-            facts.update(readings=len(self.block.monitors), objections=len(objections))
-            if objections and self.policy.monitors.vetoes:
-                raise MonitorVetoError(
-                    "; ".join(reading.sentence for reading in objections),
-                    hint="find the cause before making key; limits stand under security: monitors",
-                )
+            objections = sum(reading.objects for reading in self.block.monitors)
+            facts.update(readings=len(self.block.monitors), objections=objections)
+            decisions.heed_monitors(self.block.monitors, self.policy)
 
     def estimate(self) -> None:
         with self.log.stage("estimate") as facts:
-            test = error_rate(self.counts.test)
-            facts.update(n_key=self.counts.key.bits, n_test=self.counts.test.bits, qber_test=test.rate)
-            if not self.counts.key.bits or not self.counts.test.bits:
-                raise NotEnoughSignalsError(
-                    f"{self.counts.key.bits} bits in the key basis and {self.counts.test.bits} in the test basis: "
-                    "both are needed",
-                    hint="check that light arrives, and the gate; lengthen security: block_s",
-                )
-            if test.rate > self.policy.max_qber:
-                raise QberTooHighError(
-                    f"QBER in the test basis is {test.rate:.2%} (95 % between {test.low:.2%} and "
-                    f"{test.high:.2%}), allowed is {self.policy.max_qber:.2%}",
-                    hint="align the receiver; if alignment is good, somebody may be measuring the pulses",
-                )
+            counts = self.counts
+            facts.update(n_key=counts.key.bits, n_test=counts.test.bits, qber_test=counts.test.rate)
+            decisions.accept_test(counts, self.policy)
 
     def reconcile(self) -> Bits:
         """Return Bob's corrected bits, equal to Alice's up to eps_cor; a failed verification is tried once more."""
-        hint = max(self.counts.test.rate, _MIN_HINT)
+        hint = decisions.first_hint(self.counts)
         first = self.correct(self.key_basis.bob, hint)
         try:
             self.verify(first.bits)
             return self._settle(first.bits)
         except VerificationFailedError:
-            second = self.correct(first.bits, max(2 * hint, 1.2 * first.error_rate))
+            second = self.correct(first.bits, decisions.second_hint(hint, first.error_rate))
         self.verify(second.bits)
         return self._settle(second.bits)
 
     def correct(self, bob: Bits, hint: float) -> ReconcileReport:
         with self.log.stage("reconcile") as facts:
-            report = reconcile(self.key_basis.alice, bob, min(hint, 0.5), self.entropy)
+            report = reconcile(self.key_basis.alice, bob, hint, self.entropy)
             # What a failed attempt disclosed stays disclosed.
-            self.leak += report.leaked_bits
+            self.disclosed = replace(self.disclosed, parities=self.disclosed.parities + report.leaked_bits)
             facts.update(
                 frames=report.frames,
                 messages=report.messages,
                 corrected=report.corrected_errors,
                 qber_key=report.error_rate,
-                leak_ec=self.leak,
+                leak_ec=self.disclosed.parities,
                 f_ec=None if math.isnan(report.efficiency) else report.efficiency,
             )
         return report
@@ -213,11 +190,9 @@ class _Distillation:
     def verify(self, corrected: Bits) -> None:
         """Compare both sides' hashes and count the tag's bits."""
         with self.log.stage("verify") as facts:
-            # Two attempts share eps_cor. The bound subtracts one tag of log2(2 / eps_cor) bits; what goes beyond it
-            # is disclosed all the same.
-            eps_cor = self.policy.eps_cor / _ATTEMPTS
+            eps_cor = decisions.eps_cor_of_attempt(self.policy)
             cost = VerificationCost.for_key(eps_cor, corrected.size)
-            self.tag_bits += cost.bits
+            self.disclosed = replace(self.disclosed, tag_bits=self.disclosed.tag_bits + cost.bits)
             facts.update(agrees=False, tag_bits=cost.bits, collision_bound=cost.collision_bound)
             verify(self.key_basis.alice, corrected, eps_cor=eps_cor, entropy=self.entropy)
             facts.update(agrees=True)
@@ -228,34 +203,21 @@ class _Distillation:
         errors = np.bincount(changed, minlength=len(self.counts.n_key)).tolist()
         was = self.counts
         self.counts = DecoyCounts(was.n_key, was.n_test, tuple(errors), was.m_test)
-        key = error_rate(self.counts.key)
-        if key.rate > self.policy.max_qber:
-            raise QberTooHighError(
-                f"QBER in the key basis is {key.rate:.2%}, allowed is {self.policy.max_qber:.2%}",
-                hint="align the receiver; if alignment is good, somebody may be measuring the pulses",
-            )
+        decisions.accept_key(self.counts, self.policy)
         return corrected
 
     def bound_length(self) -> None:
         with self.log.stage("bound") as facts:
-            given = BoundInput(
-                counts=self.counts,
+            given = decisions.bound_input(
+                self.counts,
+                self.disclosed,
+                self.policy,
                 intensities=self.intensities,
                 probabilities=self.probabilities,
-                leak_ec=self.leak + self.tag_bits - math.floor(math.log2(2.0 / self.policy.eps_cor)),
-                eps_sec=self.policy.eps_sec,
-                eps_cor=self.policy.eps_cor,
-                options=self.policy.options,
             )
-            chosen = registry.get(self.policy.bound)
-            self.bound = chosen.evaluate(given)
+            self.bound = decisions.key_length(given, self.policy)
             facts.update(bound=self.bound.bound, length=self.bound.length)
-            if not self.bound.length:
-                raise NotEnoughSignalsError(
-                    f"{self.bound.bound} allows no key: {self.bound.refusal}",
-                    hint="longer blocks (security: block_s), less loss or a lower QBER help",
-                )
-            self.ledger = EpsilonLedger(chosen.epsilon_parts(given))
+            self.ledger = decisions.accept_length(self.bound, given, self.policy)
 
     def amplify(self, corrected: Bits) -> None:
         with self.log.stage("amplify") as facts:
