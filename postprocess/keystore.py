@@ -1,8 +1,9 @@
 """Finished keys as files, for the party that owns them and nobody else.
 
 A store is a folder of mode 0700. Each key is two files of mode 0600: ``<key_id>.key`` with the bits and
-``<key_id>.json`` with everything about the key except its bits. Nothing is overwritten, and nothing of the bits is
-logged. Delivery to applications reads from here.
+``<key_id>.json`` with everything about the key except its bits. A key that the other side does not have for sure yet
+is ``<key_id>.prepared`` and may not be used. Nothing is overwritten, and nothing of the bits is logged. Delivery to
+applications reads from here.
 """
 
 import json
@@ -16,6 +17,7 @@ from faintlink.core.errors import KeyUnknownError, RunExistsError, SchemaError
 from faintlink.core.records import SecretKey
 
 _FORMAT = "faintlink-key/1"
+_PREPARED = ".prepared"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +35,62 @@ class FileKeyStore:
         RunExistsError
             A key of that name is there; nothing was overwritten.
         """
+        self.prepare(key, about)
+        self.release(key.key_id)
+        return self.folder / f"{key.key_id}.key"
+
+    def prepare(self, key: SecretKey, about: Mapping[str, Any]) -> None:
+        """Store a key that may not be used before `release`; it survives a crash.
+
+        Raises
+        ------
+        RunExistsError
+            A key of that name is there; nothing was overwritten.
+        """
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = self.folder / f"{key.key_id}.key"
+        if path.exists():
+            raise RunExistsError(f"{path} exists; nothing was overwritten", hint="key names are never reused")
         text = json.dumps(
             {"format": _FORMAT, "key_id": key.key_id, "bits": key.bits, "epsilon": key.epsilon, **about}, indent=1
         )
-        _write_new(path, key.data)
         _write_new(path.with_suffix(".json"), text.encode())
-        return path
+        _write_new(path.with_suffix(_PREPARED), key.data)
+
+    def release(self, key_id: str) -> None:
+        """Let a prepared key be used; twice does no harm.
+
+        Raises
+        ------
+        KeyUnknownError
+            No such key.
+        """
+        path = self.folder / f"{key_id}.key"
+        if not path.exists():
+            if key_id not in self.prepared():
+                raise KeyUnknownError(f"no key {key_id!r} is prepared in {self.folder}", hint="was it discarded?")
+            path.with_suffix(_PREPARED).rename(path)
+            _sync_folder(self.folder)
+
+    def discard(self, key_id: str) -> None:
+        """Destroy a prepared key: overwrite its bits and remove its files; one that is not there does no harm."""
+        path = self.folder / f"{key_id}{_PREPARED}"
+        if key_id in self.prepared():
+            with path.open("r+b") as file:
+                file.write(bytes(path.stat().st_size))
+                file.flush()
+                os.fsync(file.fileno())
+            path.unlink()
+            path.with_suffix(".json").unlink(missing_ok=True)
+            _sync_folder(self.folder)
+
+    def prepared(self) -> list[str]:
+        """Return the names of keys that are prepared and not released, sorted."""
+        return sorted(path.stem for path in self.folder.glob(f"*{_PREPARED}"))
+
+    def is_released(self, key_id: str) -> bool:
+        """Return whether a key is there and may be used."""
+        return key_id in self.key_ids()
 
     def key_ids(self) -> list[str]:
         """Return the names of all keys, sorted."""
@@ -97,3 +147,11 @@ def _write_new(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -177,4 +177,4 @@ def _readings(bits: SiftedBits, arrivals: dict[Party, ArrivalStatistics], link: 
         yield from monitors.timing_skew(statistics.moments, policy)
         yield from monitors.double_clicks(statistics.events, statistics.multi, policy)
     if link.source is not None:
-        yield from monitors.intensity_ratio(bits, link.source, policy)
+        yield from monitors.intensity_ratio(bits.intensity, link.source, policy)

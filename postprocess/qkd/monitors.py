@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from faintlink.core.config.link import Monitors, PulsedSource
-from faintlink.core.symbols import Basis
+from faintlink.core.symbols import Basis, Party
 from faintlink.postprocess.qkd.sift import SiftedBits
 
 _OUTCOMES = ("Z0", "Z1", "X0", "X1")
@@ -51,20 +51,36 @@ def _reading(name: str, value: float, limit: float, error: float, policy: Monito
 
 
 def bit_bias(bits: SiftedBits, policy: Monitors) -> list[MonitorReading]:
-    """Compare the share of ones among each party's sifted bits with one half, by basis.
+    """Return `party_bias` of both parties."""
+    both = ((Party.ALICE, bits.alice), (Party.BOB, bits.bob))
+    return [reading for party, values in both for reading in party_bias(party, bits.basis, values, policy)]
+
+
+def party_bias(
+    party: Party, bases: npt.NDArray[np.uint8], values: npt.NDArray[np.uint8], policy: Monitors
+) -> list[MonitorReading]:
+    """Compare the share of ones among one party's sifted bits with one half, by basis.
 
     A detector that is blind, a stuck modulator or a biased random source shows here.
+
+    Parameters
+    ----------
+    party
+        Whose bits.
+    bases, values
+        (n,) uint8 basis and bit of each sifted detection.
+    policy
+        Limit and significance.
     """
     readings = []
     for basis in Basis:
-        chosen = bits.in_basis(basis)
-        n = len(chosen)
-        for party, values in (("alice", chosen.alice), ("bob", chosen.bob)):
-            if n:
-                bias = abs(float(values.mean()) - 0.5)
-                what = f"bit bias of {party} in {basis.name}"
-                meaning = "ones and zeros should be equally frequent; look for a dead detector or a stuck modulator"
-                readings.append(_reading(what, bias, policy.max_bit_bias, 0.5 / math.sqrt(n), policy, meaning))
+        chosen = values[bases == basis]
+        if chosen.size:
+            bias = abs(float(chosen.mean()) - 0.5)
+            what = f"bit bias of {party} in {basis.name}"
+            meaning = "ones and zeros should be equally frequent; look for a dead detector or a stuck modulator"
+            error = 0.5 / math.sqrt(chosen.size)
+            readings.append(_reading(what, bias, policy.max_bit_bias, error, policy, meaning))
     return readings
 
 
@@ -119,14 +135,21 @@ def double_clicks(events: int, multi: int, policy: Monitors) -> list[MonitorRead
     return [_reading("share of multi-click slots", value, policy.max_double_click_ratio, error, policy, meaning)]
 
 
-def intensity_ratio(bits: SiftedBits, source: PulsedSource, policy: Monitors) -> list[MonitorReading]:
+def intensity_ratio(intensity: npt.NDArray[np.uint8], source: PulsedSource, policy: Monitors) -> list[MonitorReading]:
     """Compare the gains of the dimmer intensities with the brightest one's, as weak coherent light predicts.
 
     For phase-randomised light and small click probabilities the gain is proportional to the mean photon number, so
     detections of intensity k are expected in the ratio p_k mu_k. An adversary who passes multi-photon pulses and
     blocks single ones (photon-number splitting) makes the dim pulses too rare.
+
+    Parameters
+    ----------
+    intensity
+        (n,) uint8 of the sifted detections.
+    source, policy
+        What was played, and the limit.
     """
-    counts = np.bincount(bits.intensity, minlength=len(source.intensities)).tolist()
+    counts = np.bincount(intensity, minlength=len(source.intensities)).tolist()
     readings = []
     for k in range(1, len(source.intensities)):
         if source.intensities[k] <= 0.0 or not counts[0] or not counts[k]:

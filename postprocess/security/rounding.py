@@ -236,7 +236,9 @@ def upper_end(x: Interval) -> Fraction:
 
 def _exact(x: Interval, end: int) -> Fraction:
     raw = x._mpi_[end]  # type: ignore[attr-defined]  # mpmath offers no public exact ends
-    return Fraction(*libmp.to_rational(raw))
+    numerator, denominator = libmp.to_rational(raw)
+    # Where gmpy2 is installed, mpmath's integers are that library's, which json and struct do not know.
+    return Fraction(int(numerator), int(denominator))
 
 
 def float_below(value: Fraction) -> float:
