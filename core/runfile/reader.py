@@ -53,14 +53,16 @@ class StreamReader:
         self.name = name
         self._path = path
         self.spec = _spec(path, name, group)
-        self._columns = [_dataset(path, group, column) for column, _ in COLUMNS[self.spec.kind]]
-        self._gaps = _dataset(path, group, "gaps")
+        self._grows = bool(group.file.swmr_mode)
+        # The index before the columns: a block committed in between must find its rows.
         self._index_set = _dataset(path, group, "index")
         if self._index_set.dtype != INDEX_DTYPE:
             raise SchemaError(f"{path}: stream {name} has an index of another layout", hint=RECOVER)
-        self.index: npt.NDArray[np.void] = np.empty(0, INDEX_DTYPE)
+        with damage_as_schema_error(path):
+            self.index: npt.NDArray[np.void] = self._index_set[:]
         """Committed blocks, (n,) `INDEX_DTYPE`; `refresh` reads those that came since."""
-        self.refresh()
+        self._columns = [_dataset(path, group, column) for column, _ in COLUMNS[self.spec.kind]]
+        self._gaps = _dataset(path, group, "gaps")
 
     def refresh(self) -> int:
         """Look for new blocks of a growing file; return how many came.
@@ -70,9 +72,11 @@ class StreamReader:
         SchemaError
             The file is damaged where it says how long its tables are.
         """
+        if not self._grows:
+            # Not only needless: HDF5 2.0 reads wrong chunks after a refresh of a file that the process has open twice.
+            return 0
         before = len(self.index)
         with damage_as_schema_error(self._path):
-            # The index before the columns: a block committed in between must find its rows.
             # Dataset.refresh, not dataset.id.refresh: only the former drops h5py's cached shape.
             self._index_set.refresh()
             index = self._index_set[:]
