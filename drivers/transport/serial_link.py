@@ -1,5 +1,9 @@
 """A link over a serial port, by pyserial."""
 
+import contextlib
+import os
+from collections.abc import Iterator
+
 import serial
 
 from faintlink.core.errors import ConnectionLostError
@@ -38,10 +42,15 @@ class SerialLink(ByteLink):
             ) from error
 
     def _send(self, data: bytes) -> None:
-        self._port.write(data)
-        self._port.flush()
+        with _terminal_errors():
+            self._port.write(data)
+            self._port.flush()
 
     def _receive(self, timeout_s: float) -> bytes:
+        with _terminal_errors():
+            return self._read(timeout_s)
+
+    def _read(self, timeout_s: float) -> bytes:
         waiting = self._port.in_waiting
         if not waiting:
             self._port.timeout = timeout_s
@@ -52,3 +61,17 @@ class SerialLink(ByteLink):
     def close(self) -> None:
         """Close the port."""
         self._port.close()
+
+
+@contextlib.contextmanager
+def _terminal_errors() -> Iterator[None]:
+    """Turn ``termios.error``, which a pulled cable raises and which is no OSError, into one."""
+    if os.name != "posix":
+        yield
+        return
+    import termios
+
+    try:
+        yield
+    except termios.error as error:
+        raise OSError(*error.args) from error
