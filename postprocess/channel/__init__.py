@@ -1,0 +1,1 @@
+"""The classical channel between the parties: frames, authentication and its reserve of key; no sockets."""
