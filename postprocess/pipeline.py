@@ -17,7 +17,7 @@ from faintlink.core.records import LossCount
 from faintlink.core.runfile.folder import SIMULATION, Run
 from faintlink.core.symbols import Party, Protocol
 from faintlink.core.units import PS_PER_S
-from faintlink.postprocess.qkd import monitors
+from faintlink.postprocess.qkd import decisions, monitors
 from faintlink.postprocess.qkd.detection import ArrivalStatistics
 from faintlink.postprocess.qkd.distil import BlockResult, KeyBlock, distil
 from faintlink.postprocess.qkd.monitors import MonitorReading
@@ -88,11 +88,14 @@ def process(run: Run, link: LinkConfig, entropy: Entropy, *, on_block: BlockSink
 
     Raises
     ------
+    ConfigError
+        The policy takes its bound for what it is not.
     StreamError
         No clock or no coincidences were found, or the stream is broken.
     RunfileError
         A file cannot be used.
     """
+    decisions.heed_policy(link.security)
     source = PulsedRun(run, link) if link.protocol is Protocol.BB84_DECOY else PairRun(run, link)
     analysis = Analysis(run.run_id, link, config_sha256(link), __version__, RunSeries(_bin_s(link)), run.origin)
     for party in link.receivers:

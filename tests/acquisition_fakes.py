@@ -41,7 +41,7 @@ source:
   key_basis_probability: 0.9
   preamble: {seed: 1, slots: 4096}
 acquisition: {duration_s: %(duration_s)s, commit_ms: %(commit_ms)s, block_tags: %(block_tags)s, buffer_blocks: 8}
-security: {bound: rusca2018}
+security: {bound: rusca2018, length: legacy}
 """
 PAIR_LINK_TEXT = """
 format: faintlink.link/1
@@ -64,7 +64,7 @@ receivers:
       4: {basis: X, bit: 1}
 pairs: {}
 acquisition: {duration_s: 1.0, commit_ms: 50.0, block_tags: 4096, buffer_blocks: 8}
-security: {bound: lim2014}
+security: {bound: lim2014, length: legacy}
 """
 STEP_PS = 1_000_000
 """Distance of two tags of `numbered`: a rate of 1 MHz."""

@@ -23,7 +23,7 @@ SOURCE = PulsedSource(
     key_basis_probability=0.6,
     preamble=Preamble(slots=4096),
 )
-POLICY = SecurityPolicy(bound="rusca2018", eps_sec=1e-6, eps_cor=1e-9)
+POLICY = SecurityPolicy(bound="rusca2018", length="legacy", eps_sec=1e-6, eps_cor=1e-9)
 
 
 @dataclass(frozen=True, eq=False)

@@ -42,6 +42,7 @@ receivers:
 pairs: {{state: {state}, window_ps: 2000, max_offset_s: 0.02}}
 security:
   bound: tomamichel2012
+  length: legacy
   eps_sec: 1e-6
   eps_cor: 1e-9
   block_s: {block_s}

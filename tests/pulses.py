@@ -47,6 +47,7 @@ clock: {{interval_ms: 10.0}}
 gate: {{half_width_ps: {half_width_ps}}}
 security:
   bound: {bound}
+  length: legacy
   eps_sec: 1e-6
   eps_cor: 1e-9
   block_s: {block_s}

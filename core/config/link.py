@@ -159,15 +159,36 @@ class Monitors(StrictModel):
     """False reports only, for calibration runs; no key of such a run is marked usable."""
 
 
+class Acceptance(StrictModel):
+    """Conditions for a key of fixed length, agreed before the block; a block that misses one makes no key."""
+
+    n_min: Annotated[int, Field(ge=1)]
+    """Least detections in the key basis."""
+    s1_min: Annotated[int, Field(ge=1)]
+    """Least single-photon detections in the key basis, by the bound; key bits for a bound without intensities."""
+    phi_max: Annotated[float, Field(gt=0.0, lt=0.5)]
+    """Largest phase error rate of these, by the bound."""
+    leak_max: Annotated[int, Field(ge=0)]
+    """Most bits that reconciliation and verification may disclose."""
+
+
 class SecurityPolicy(StrictModel):
     """What is allowed to become key; fixed before the block."""
 
     bound: Name
     """Name in the bounds registry."""
+    length: Literal["variable", "fixed", "legacy"] = "variable"
+    """How a key's length comes about. variable: from the block's counts, only with a bound that is proven for it;
+    fixed: from ``acceptance``, before the block; legacy: from the counts with a bound that is proven for fixed
+    lengths only, which is outside its theorem and is said so in every report."""
+    acceptance: Acceptance | None = None
+    """For length fixed."""
     eps_sec: Annotated[float, Field(gt=0.0, lt=0.1)] = 1e-9
     """Secrecy of one block."""
     eps_cor: Annotated[float, Field(gt=0.0, lt=0.1)] = 1e-15
     """Correctness of one block."""
+    eps_auth: Annotated[float, Field(ge=0.0, lt=0.1)] = 0.0
+    """Share of one block in the failure of the classical channel's authentication; 0 leaves it uncounted."""
     block_s: Positive = 10.0
     """A block is this long on the sender's clock, whatever is detected in it."""
     max_qber: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.11
@@ -176,6 +197,14 @@ class SecurityPolicy(StrictModel):
     """Options of the bound."""
     monitors: Monitors = Monitors()
     """Statistical monitors."""
+
+    @model_validator(mode="after")
+    def _acceptance_fits(self) -> "SecurityPolicy":
+        if (self.length == "fixed") is not (self.acceptance is not None):
+            raise ValueError("length 'fixed' needs a section 'acceptance', and no other length has one")
+        if self.acceptance is not None and self.acceptance.s1_min > self.acceptance.n_min:
+            raise ValueError(f"s1_min {self.acceptance.s1_min} exceeds n_min {self.acceptance.n_min}")
+        return self
 
 
 class LinkConfig(StrictModel):

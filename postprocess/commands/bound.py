@@ -34,6 +34,13 @@ no use for them, and options always.
 """
 
 
+_KINDS = {
+    "fixed": "proven for a length agreed before the block; from observed counts it is a calculation, not a proof",
+    "variable": "proven for a length taken from the block's counts",
+    "planning": "NOT SECURE FOR FINITE BLOCKS, for planning only",
+}
+
+
 @click.command(epilog=EXAMPLE)
 @click.argument("name", required=False)
 @click.argument("counts", type=click.File("rb"), required=False)
@@ -74,15 +81,20 @@ def _print_list(bounds: "list[Bound]", *, as_json: bool) -> None:
     import json
 
     if as_json:
-        click.echo(json.dumps([{"name": b.name, "intensities": b.intensities, "paper": b.paper} for b in bounds]))
+        click.echo(json.dumps([_listed(b) for b in bounds]))
         return
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("bound", "intensities", "paper")
+    table = Table("bound", "kind", "intensities", "paper")
     for b in bounds:
-        table.add_row(b.name, str(b.intensities), b.paper)
+        table.add_row(b.name, str(b.kind), str(b.intensities or "any"), b.paper)
     Console().print(table)
+
+
+def _listed(chosen: "Bound") -> dict[str, object]:
+    kind, intensities = str(chosen.kind), chosen.intensities
+    return {"name": chosen.name, "kind": kind, "intensities": intensities, "paper": chosen.paper}
 
 
 def _print_result(chosen: "Bound", result: "BoundResult", given: "BoundInput", *, as_json: bool) -> None:
@@ -92,20 +104,20 @@ def _print_result(chosen: "Bound", result: "BoundResult", given: "BoundInput", *
     if as_json:
         import json
 
-        click.echo(json.dumps(_as_object(result, ledger)))
+        click.echo(json.dumps(_as_object(chosen, result, ledger)))
         return
     from rich.console import Console
 
     _print_tables(Console(highlight=False), chosen, result, ledger)
 
 
-def _as_object(result: "BoundResult", ledger: "EpsilonLedger") -> dict[str, object]:
+def _as_object(chosen: "Bound", result: "BoundResult", ledger: "EpsilonLedger") -> dict[str, object]:
     parts = [
         {"name": name, "kind": kind, "value": value, "source": source} for name, kind, value, source in ledger.as_rows()
     ]
     fields = result.to_dict()
     totals = {"total": ledger.total, "secrecy": ledger.secrecy, "correctness": ledger.correctness}
-    return {"name": fields.pop("bound"), **fields, "epsilon": {"parts": parts, **totals}}
+    return {"name": fields.pop("bound"), "kind": str(chosen.kind), **fields, "epsilon": {"parts": parts, **totals}}
 
 
 def _print_tables(console: "Console", chosen: "Bound", result: "BoundResult", ledger: "EpsilonLedger") -> None:
@@ -124,6 +136,7 @@ def _print_tables(console: "Console", chosen: "Bound", result: "BoundResult", le
     console.print(f"length   {result.length} bits", soft_wrap=True)
     if result.refusal:
         console.print(f"no key   {result.refusal}", soft_wrap=True)
+    console.print(f"kind     {chosen.kind}: {_KINDS[chosen.kind]}", soft_wrap=True)
     console.print(f"paper    {result.paper}", soft_wrap=True)
     console.print(f"basis    {chosen.key_basis}", soft_wrap=True)
     for line in result.assumptions:

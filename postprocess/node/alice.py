@@ -61,6 +61,7 @@ class _Kept:
 
 def alice_block(number: int, side: AliceSide) -> Program:
     """Return Alice's program of one block; it ends in a `Settled`."""
+    decisions.heed_policy(side.policy)
     log = StageLog()
     with log.stage("sift") as facts:
         kept, counts = yield from _sift(side)

@@ -65,6 +65,7 @@ def bob_block(number: int, detections: stage.Detections, readings: Sequence[Moni
     side
         Policy and keys.
     """
+    decisions.heed_policy(side.policy)
     log = StageLog()
     with log.stage("sift") as facts:
         kept, counts = yield from _sift(detections, side)

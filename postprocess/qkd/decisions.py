@@ -14,8 +14,10 @@ from faintlink.core.records import DecoyCounts
 from faintlink.postprocess.qkd.estimate import error_rate
 from faintlink.postprocess.qkd.monitors import MonitorReading
 from faintlink.postprocess.security import registry
+from faintlink.postprocess.security.budget import EpsilonBudget
 from faintlink.postprocess.security.inputs import BoundInput
 from faintlink.postprocess.security.ledger import EpsilonLedger
+from faintlink.postprocess.security.length import check_length, decide
 from faintlink.postprocess.security.result import BoundResult
 
 ATTEMPTS = 2
@@ -35,6 +37,17 @@ class Disclosed:
     def beyond_tag_of(self, eps_cor: float) -> int:
         """Return the leak that a bound must subtract, which itself takes off one tag of log2(2 / eps_cor) bits."""
         return self.parities + self.tag_bits - math.floor(math.log2(2.0 / eps_cor))
+
+
+def heed_policy(policy: SecurityPolicy) -> None:
+    """Refuse a policy whose way to a length its bound is not proven for, before anything is disclosed.
+
+    Raises
+    ------
+    ConfigError
+        See `faintlink.postprocess.security.length`.
+    """
+    check_length(registry.get(policy.bound), policy)
 
 
 def heed_monitors(monitors: Sequence[MonitorReading], policy: SecurityPolicy) -> None:
@@ -129,7 +142,7 @@ def bound_input(
 
 def key_length(given: BoundInput, policy: SecurityPolicy) -> BoundResult:
     """Return the length of the key with every term; 0 is an answer, `accept_length` refuses it."""
-    return registry.get(policy.bound).evaluate(given)
+    return decide(registry.get(policy.bound), given, policy)
 
 
 def accept_length(result: BoundResult, given: BoundInput, policy: SecurityPolicy) -> EpsilonLedger:
@@ -145,4 +158,4 @@ def accept_length(result: BoundResult, given: BoundInput, policy: SecurityPolicy
             f"{result.bound} allows no key: {result.refusal}",
             hint="longer blocks (security: block_s), less loss or a lower QBER help",
         )
-    return EpsilonLedger(registry.get(policy.bound).epsilon_parts(given))
+    return EpsilonBudget.of(registry.get(policy.bound), given, eps_auth=policy.eps_auth).ledger

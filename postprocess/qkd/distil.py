@@ -107,7 +107,13 @@ def distil(
         Of the source, brightest first; empty for a pair source.
     entropy
         Source of all random bits.
+
+    Raises
+    ------
+    ConfigError
+        The bound may not decide on a length in the way that the policy asks for.
     """
+    decisions.heed_policy(policy)
     work = _Distillation(block, policy, intensities, probabilities, entropy)
     try:
         work.run()
@@ -216,7 +222,7 @@ class _Distillation:
                 probabilities=self.probabilities,
             )
             self.bound = decisions.key_length(given, self.policy)
-            facts.update(bound=self.bound.bound, length=self.bound.length)
+            facts.update(bound=self.bound.bound, length=self.bound.length, label=self.bound.label)
             self.ledger = decisions.accept_length(self.bound, given, self.policy)
 
     def amplify(self, corrected: Bits) -> None:

@@ -110,6 +110,7 @@ def security(analysis: "Analysis") -> Markup:
         ("block", str(block.number)),
         ("bound", bound.bound),
         ("length", f"{whole(bound.length)} bits"),
+        ("proof", bound.label or "a calculation; nobody decided on this length"),
         ("paper", bound.paper),
     ]
     if bound.refusal:

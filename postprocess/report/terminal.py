@@ -17,6 +17,9 @@ def print_analysis(analysis: Analysis, console: Console) -> None:
     for block in analysis.blocks[:_MOST_ROWS]:
         table.add_row(*_row(block))
     console.print(table)
+    label = next((block.bound.label for block in analysis.blocks if block.bound is not None), "")
+    if label:
+        console.print(label, markup=False, soft_wrap=True)
     if len(analysis.blocks) > _MOST_ROWS:
         console.print(f"… and {len(analysis.blocks) - _MOST_ROWS} more blocks")
     for block in analysis.blocks[:_MOST_ROWS]:

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from faintlink.postprocess.security.result import BoundResult
 
 
+_WHOLE_BIT: Final = 1.001
+"""A remainder larger than what rounding down takes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One bar of a waterfall."""
@@ -50,6 +54,9 @@ def waterfall(bound: "BoundResult", key_basis_bits: int) -> tuple[Step, ...]:
         return ()
     if left < 0.0:
         return (*steps, Step("remainder: no key", left, True))
+    unused = bound.length - left
+    if unused <= -_WHOLE_BIT:
+        steps = (*steps, Step("beyond the agreed length", unused, False))
     return (*steps, Step("key", float(bound.length), True))
 
 
@@ -66,6 +73,24 @@ def decoy(terms: Mapping[str, float], key_basis_bits: int) -> tuple[Step, ...]:
     )
 
 
+def single_photons_only(terms: Mapping[str, float], key_basis_bits: int) -> tuple[Step, ...]:
+    """Return the steps of the bound of Tupkary et al., which makes no key from vacuum events."""
+    sure = terms["s_key1_lower"]
+    return (
+        Step("sifted, key basis", float(key_basis_bits), True),
+        Step("vacuum, multi-photon or uncertain", sure - key_basis_bits, False),
+        Step("single photons", sure, True),
+        Step("privacy lost to phase errors", terms["secret_before_costs"] - sure, False),
+        Step("leaked by reconciliation", -terms["leak_ec_upper"], False),
+        Step("fixed cost of the proof", -terms["secrecy_cost_upper"] - terms["correctness_cost_upper"], False),
+    )
+
+
+def infinite(terms: Mapping[str, float], key_basis_bits: int) -> tuple[Step, ...]:
+    """Return the steps of the asymptotic rate, which has no fixed cost."""
+    return decoy({**terms, "secrecy_cost_upper": 0.0, "correctness_cost_upper": 0.0}, key_basis_bits)[:-1]
+
+
 def single_photon(terms: Mapping[str, float], key_basis_bits: int) -> tuple[Step, ...]:
     """Return the steps of the bound of Tomamichel et al. for pairs and single photons."""
     return (
@@ -76,5 +101,11 @@ def single_photon(terms: Mapping[str, float], key_basis_bits: int) -> tuple[Step
     )
 
 
-MAKERS: Final[dict[str, Maker]] = {"lim2014": decoy, "rusca2018": decoy, "tomamichel2012": single_photon}
+MAKERS: Final[dict[str, Maker]] = {
+    "asymptotic": infinite,
+    "lim2014": decoy,
+    "rusca2018": decoy,
+    "tomamichel2012": single_photon,
+    "tupkary2024": single_photons_only,
+}
 """Maker of each bound by its name; a site adds its own beside its bound."""

@@ -6,14 +6,39 @@ bounds share are here too.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TypeAlias
 
 from faintlink.postprocess.security.inputs import BoundInput, raise_all
 from faintlink.postprocess.security.ledger import EpsilonPart
 from faintlink.postprocess.security.result import BoundResult
+from faintlink.postprocess.security.rounding import Interval
 
 OptionCheck: TypeAlias = Callable[[object], str]
 """Takes an option's value and returns what is wrong with it, or an empty string."""
+
+
+class BoundKind(StrEnum):
+    """What the proof behind a bound says of the length."""
+
+    FIXED = "fixed"
+    """The length and the conditions for it are agreed before the block."""
+    VARIABLE = "variable"
+    """The length may be taken from the block's own counts."""
+    PLANNING = "planning"
+    """No proof for finite blocks; never makes key."""
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptanceTerms:
+    """Where a bound's terms stand for what a fixed length is agreed on."""
+
+    single: str
+    """Term that counts the events which hold secret bits."""
+    phase: str
+    """Term that bounds their phase error rate."""
+    cost: Callable[[float, float], Interval]
+    """Bits that any key pays, from ``eps_sec`` and ``eps_cor``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +49,8 @@ class Bound:
     """Name in the registry, author and year."""
     paper: str
     """Where it was published."""
+    kind: BoundKind
+    """What its proof says of the length."""
     equations: tuple[str, ...]
     """The equations that are evaluated, with what each gives."""
     assumptions: tuple[str, ...]
@@ -31,11 +58,13 @@ class Bound:
     key_basis: str
     """Which basis makes key in the paper, and which field of the counts that is here."""
     intensities: int
-    """How many intensities the source has; 1 for a source without intensities."""
+    """How many intensities the source has; 1 for a source without intensities, 0 for any number."""
     evaluate: Callable[[BoundInput], BoundResult]
     """Computes the length from the counts."""
     epsilon_parts: Callable[[BoundInput], tuple[EpsilonPart, ...]]
     """Lists how the proof spends ``eps_sec`` and ``eps_cor``."""
+    acceptance: AcceptanceTerms | None = None
+    """What a fixed length is agreed on; None where none can be."""
 
 
 def require(
@@ -50,7 +79,7 @@ def require(
     bound
         Name of the bound, for the message.
     intensities
-        How many intensities its formula has; 1 stands for a source without intensities.
+        How many intensities its formula has; 1 stands for a source without intensities, 0 for any number.
     options
         The options that it knows, each with its check.
     faults
@@ -63,11 +92,11 @@ def require(
     """
     found = list(faults)
     entries = len(given.counts.n_key)
-    if entries != intensities:
+    if intensities and entries != intensities:
         noun = "intensity" if intensities == 1 else "intensities"
         found.append(f"it is a bound for {intensities} {noun}, the counts have {entries}")
-    elif intensities > 1 and not given.intensities:
-        found.append(f"it needs {intensities} intensities and their probabilities, none are given")
+    elif entries > 1 and not given.intensities:
+        found.append(f"it needs {entries} intensities and their probabilities, none are given")
     for name, value in given.options.items():
         if name not in options:
             found.append(f"unknown option {name}; known: {', '.join(sorted(options)) or 'none'}")

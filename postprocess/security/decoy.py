@@ -12,7 +12,7 @@ D. Rusca et al., Appl. Phys. Lett. 112, 171104 (2018), arXiv:1801.03443, App. B.
 import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -129,29 +129,58 @@ def expected_block(
     basis, and its c_DT is taken for both.
     """
     mu, p = (settings.mu1, settings.mu2), (settings.p_mu1, 1.0 - settings.p_mu1)
+    one = expected_per_pulse(link, p_key=settings.p_z, mu=mu, p=p, eps_sec=eps_sec, eps_cor=eps_cor)
+    pulses = n_z / sum(one.n_key)
+    return scaled(one, pulses), pulses
+
+
+def expected_per_pulse(
+    link: LinkModel, *, p_key: float, mu: tuple[float, ...], p: tuple[float, ...], eps_sec: float, eps_cor: float
+) -> DecoyBlock:
+    """Return the expected counts and leak per pulse sent, dead time included, as `expected_block` describes.
+
+    Parameters
+    ----------
+    link
+        The link.
+    p_key
+        Probability of the key basis, at both ends.
+    mu, p
+        Mean photon numbers, brightest first, and their probabilities.
+    eps_sec, eps_cor
+        Secrecy and correctness parameters, passed on.
+    """
     photon = [-math.expm1(-x * link.transmission) for x in mu]
     clicks = [p_k * (q + link.dark_count_probability) for p_k, q in zip(p, photon, strict=True)]
     wrong = [
         p_k * (q * link.error_probability + link.dark_count_probability / 2) for p_k, q in zip(p, photon, strict=True)
     ]
-    key, test = settings.p_z**2, (1.0 - settings.p_z) ** 2
-    rate_hz = link.pulse_rate_hz * key * sum(clicks)
+    rate_hz = link.pulse_rate_hz * p_key**2 * sum(clicks)
     live = 1.0 / (1.0 + rate_hz * link.dead_time_ps / PS_PER_S)
-    pulses = n_z / (live * key * sum(clicks))
-    scale_key, scale_test = pulses * live * key, pulses * live * test
-    m_key = _scaled(wrong, scale_key)
-    block = DecoyBlock(
-        n_key=_scaled(clicks, scale_key),
-        n_test=_scaled(clicks, scale_test),
-        m_key=m_key,
-        m_test=_scaled(wrong, scale_test),
+    key, test = live * p_key**2, live * (1.0 - p_key) ** 2
+    return DecoyBlock(
+        n_key=_scaled(clicks, key),
+        n_test=_scaled(clicks, test),
+        m_key=_scaled(wrong, key),
+        m_test=_scaled(wrong, test),
         intensities=mu,
         probabilities=p,
-        leak_ec=link.f_ec * n_z * FLOATS.entropy(sum(m_key) / n_z),
+        leak_ec=link.f_ec * key * sum(clicks) * FLOATS.entropy(sum(wrong) / sum(clicks)),
         eps_sec=eps_sec,
         eps_cor=eps_cor,
     )
-    return block, pulses
+
+
+def scaled(block: DecoyBlock, factor: float) -> DecoyBlock:
+    """Return a block with ``factor`` times the counts and the leak."""
+    return replace(
+        block,
+        n_key=_scaled(block.n_key, factor),
+        n_test=_scaled(block.n_test, factor),
+        m_key=_scaled(block.m_key, factor),
+        m_test=_scaled(block.m_test, factor),
+        leak_ec=block.leak_ec * factor,
+    )
 
 
 def _scaled(values: Sequence[float], factor: float) -> tuple[float, ...]:

@@ -14,7 +14,7 @@ from fractions import Fraction
 from typing import Generic
 
 from faintlink.postprocess.security.inputs import BoundInput
-from faintlink.postprocess.security.rounding import Arithmetic, T, clip, log2
+from faintlink.postprocess.security.rounding import INTERVALS, Arithmetic, Interval, T, clip, log2
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +60,11 @@ class DecoyBlock:
 class Sheet(Generic[T]):
     """A calculation in progress: the arithmetic, the block, what holds for all of it, and the terms so far."""
 
-    def __init__(self, a: Arithmetic[T], block: DecoyBlock, *, shares: int) -> None:
+    def __init__(self, a: Arithmetic[T], block: DecoyBlock, *, shares: int, ln_confidence: T | None = None) -> None:
         self.a = a
         self.block = block
         self.shares = shares
-        """Number of equal parts of eps_sec (19 or 21)."""
+        """Number of equal parts of eps_sec (19, 21 or 8)."""
         self.terms: dict[str, T] = {}
         self.zero = a.number(0)
         self.mu = tuple(map(a.number, block.intensities))
@@ -74,6 +74,8 @@ class Sheet(Generic[T]):
         """e^mu / p of each intensity."""
         self.ln_shares = a.ln(a.number(shares) / a.number(block.eps_sec))
         """ln(1/eps) of each equal part."""
+        self.ln_confidence = self.ln_shares if ln_confidence is None else ln_confidence
+        """ln(1/p) of the failure probability p of each deviation; 0 for infinite statistics."""
         sent = tuple(p_k * e_k for p_k, e_k in zip(p, poisson, strict=True))
         self.tau_0 = self.keep("tau_0", total(self.zero, sent))
         self.tau_1 = self.keep("tau_1", total(self.zero, [x * mu for x, mu in zip(sent, self.mu, strict=True)]))
@@ -84,9 +86,9 @@ class Sheet(Generic[T]):
         return value
 
     def deviation(self, label: str, counts: Sequence[float]) -> T:
-        """Record and return Hoeffding's delta(n, eps) = sqrt(n/2 ln(1/eps)) of the sum n of ``counts``."""
+        """Record and return Hoeffding's delta = sqrt(n/2 ln(1/p)) of the sum n of ``counts``."""
         n = total(self.zero, list(map(self.a.number, counts)))
-        return self.keep(f"delta_{label}_upper", self.a.sqrt(n * self.ln_shares / self.a.number(2)))
+        return self.keep(f"delta_{label}_upper", self.a.sqrt(n * self.ln_confidence / self.a.number(2)))
 
     def upper(self, label: str, counts: Sequence[float], k: int, delta: T) -> T:
         """Record and return (e^mu/p)(n + delta) of intensity ``k`` (0 = brightest)."""
@@ -159,6 +161,13 @@ def finish(sheet: Sheet[T], *, vacuum: T, single: T, phase: T) -> T:
     secrecy = sheet.keep("secrecy_cost_upper", 6 * sheet.ln_shares / a.ln(a.number(2)))
     correctness = sheet.keep("correctness_cost_upper", log2(a, a.number(2) / a.number(block.eps_cor)))
     return sheet.keep("length_unfloored", secret - leak - secrecy - correctness)
+
+
+def fixed_cost(eps_sec: float, eps_cor: float, *, shares: int) -> Interval:
+    """Return the 6 log2(K/eps_sec) + log2(2/eps_cor) bits that any key pays, K = ``shares``."""
+    a = INTERVALS
+    secrecy = 6 * log2(a, a.number(shares) / a.number(eps_sec))
+    return secrecy + log2(a, a.number(2) / a.number(eps_cor))
 
 
 def held_errors(sheet: Sheet[T], value: T, *, cap: bool) -> T:

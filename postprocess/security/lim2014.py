@@ -25,10 +25,11 @@ Sources
 C. C. W. Lim, M. Curty, N. Walenta, F. Xu, H. Zbinden, Phys. Rev. A 89, 022307 (2014), arXiv:1311.7129.
 """
 
+from functools import partial
 from typing import Final
 
-from faintlink.postprocess.security.bound import Bound, flag, require
-from faintlink.postprocess.security.estimation import DecoyBlock, Sheet, finish, held_errors, phase_error
+from faintlink.postprocess.security.bound import AcceptanceTerms, Bound, BoundKind, flag, require
+from faintlink.postprocess.security.estimation import DecoyBlock, Sheet, finish, fixed_cost, held_errors, phase_error
 from faintlink.postprocess.security.inputs import BoundInput
 from faintlink.postprocess.security.ledger import EpsilonKind, EpsilonPart
 from faintlink.postprocess.security.refusal import decoy_refusal
@@ -82,8 +83,8 @@ def check(given: BoundInput) -> None:
 def secret_length(sheet: Sheet[T], *, cap_v1: bool = False) -> T:
     """Record every term on ``sheet`` and return the length before rounding down."""
     block, (_, mu2, mu3) = sheet.block, sheet.mu
-    vacuum_key, single_key = _photons(sheet, "key", block.n_key)
-    _, single_test = _photons(sheet, "test", block.n_test)
+    vacuum_key, single_key = photons(sheet, "key", block.n_key)
+    _, single_test = photons(sheet, "test", block.n_test)
     delta = sheet.deviation("m_test", block.m_test)
     middle = sheet.upper("m_test", block.m_test, 1, delta)
     weakest = sheet.lower("m_test", block.m_test, 2, delta)
@@ -92,7 +93,7 @@ def secret_length(sheet: Sheet[T], *, cap_v1: bool = False) -> T:
     return finish(sheet, vacuum=vacuum_key, single=single_key, phase=phase)
 
 
-def _photons(sheet: Sheet[T], basis: str, n: tuple[float, ...]) -> tuple[T, T]:
+def photons(sheet: Sheet[T], basis: str, n: tuple[float, ...]) -> tuple[T, T]:
     """Record and return the lower bounds of the vacuum and single-photon events of one basis."""
     mu1, mu2, mu3 = sheet.mu
     label = f"n_{basis}"
@@ -130,10 +131,12 @@ def epsilon_parts(given: BoundInput) -> tuple[EpsilonPart, ...]:
 BOUND: Final = Bound(
     name="lim2014",
     paper=PAPER,
+    kind=BoundKind.FIXED,
     equations=EQUATIONS,
     assumptions=ASSUMPTIONS,
     key_basis="X makes key in the paper (n_key here), Z is the test basis (n_test here)",
     intensities=3,
     evaluate=evaluate,
     epsilon_parts=epsilon_parts,
+    acceptance=AcceptanceTerms("s_key1_lower", "phi_key_upper", partial(fixed_cost, shares=SHARES)),
 )

@@ -6,7 +6,7 @@ A site registers its own with `register` before it processes a run; a name is ne
 from difflib import get_close_matches
 
 from faintlink.core.errors import ConfigError
-from faintlink.postprocess.security import lim2014, rusca2018, tomamichel2012
+from faintlink.postprocess.security import asymptotic, lim2014, rusca2018, tomamichel2012, tupkary2024
 from faintlink.postprocess.security.bound import Bound
 
 _BOUNDS: dict[str, Bound] = {}
@@ -54,5 +54,5 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(_BOUNDS))
 
 
-for _bound in (lim2014.BOUND, rusca2018.BOUND, tomamichel2012.BOUND):
+for _bound in (asymptotic.BOUND, lim2014.BOUND, rusca2018.BOUND, tomamichel2012.BOUND, tupkary2024.BOUND):
     register(_bound)

@@ -26,6 +26,8 @@ class BoundResult:
     """The equations evaluated."""
     assumptions: tuple[str, ...]
     """What must hold for the length to mean anything."""
+    label: str = ""
+    """In what sense the length is proven, where it was decided on; empty for a mere calculation."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the result as plain lists, dicts, strings and numbers, for JSON."""
@@ -37,6 +39,7 @@ class BoundResult:
             "paper": self.paper,
             "equations": list(self.equations),
             "assumptions": list(self.assumptions),
+            "label": self.label,
         }
 
 

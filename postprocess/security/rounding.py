@@ -80,6 +80,14 @@ class Arithmetic(Protocol[T]):
         """Whether x is positive without doubt."""
         ...
 
+    def at_least(self, x: T) -> Fraction:
+        """Return an exact number that x surely reaches."""
+        ...
+
+    def at_most(self, x: T) -> Fraction:
+        """Return an exact number that x surely does not exceed."""
+        ...
+
     def entropy(self, x: T) -> T:
         """Return h(x) = -x log2 x - (1-x) log2(1-x), x being held in [0, 1/2], where h rises."""
         ...
@@ -120,6 +128,14 @@ class FloatArithmetic:
         """Whether x is positive."""
         return x > 0.0
 
+    def at_least(self, x: float) -> Fraction:
+        """Return x exactly."""
+        return Fraction(x)
+
+    def at_most(self, x: float) -> Fraction:
+        """Return x exactly."""
+        return Fraction(x)
+
     def entropy(self, x: float) -> float:
         """Return h(x) as `Arithmetic.entropy`."""
         x = min(max(x, 0.0), 0.5)
@@ -150,6 +166,15 @@ class IntervalArithmetic:
         interval: Interval = make(value) if isinstance(value, int) else make(repr(float(value)))
         return interval
 
+    def between(self, low: Fraction, high: Fraction) -> Interval:
+        """Return an interval around all of ``low`` .. ``high``."""
+        return self._join(low, high)
+
+    def two_pi(self) -> Interval:
+        """Return an interval around 2 pi."""
+        result: Interval = 2 * self._context.pi
+        return result
+
     def exp(self, x: Interval) -> Interval:
         """Return e**x."""
         result: Interval = self._context.exp(x)
@@ -176,6 +201,14 @@ class IntervalArithmetic:
     def is_positive(self, x: Interval) -> bool:
         """Whether the whole interval is positive."""
         return lower_end(x) > 0
+
+    def at_least(self, x: Interval) -> Fraction:
+        """Return the lower end."""
+        return lower_end(x)
+
+    def at_most(self, x: Interval) -> Fraction:
+        """Return the upper end."""
+        return upper_end(x)
 
     def entropy(self, x: Interval) -> Interval:
         """Return h(x) as `Arithmetic.entropy`, end by end, for h rises on [0, 1/2]."""

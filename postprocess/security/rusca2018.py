@@ -26,13 +26,15 @@ D. Rusca, A. Boaron, F. Grünenfelder, A. Martin, H. Zbinden, Appl. Phys. Lett. 
 arXiv:1801.03443, App. A.
 """
 
+from functools import partial
 from typing import Final
 
-from faintlink.postprocess.security.bound import Bound, choice, flag, require
+from faintlink.postprocess.security.bound import AcceptanceTerms, Bound, BoundKind, choice, flag, require
 from faintlink.postprocess.security.estimation import (
     DecoyBlock,
     Sheet,
     finish,
+    fixed_cost,
     held_errors,
     phase_error,
     total,
@@ -98,8 +100,8 @@ def check(given: BoundInput) -> None:
 def secret_length(sheet: Sheet[T], *, cap_v1: bool = False, vacuum: str = "A16") -> T:
     """Record every term on ``sheet`` and return the length before rounding down."""
     block, (mu1, mu2) = sheet.block, sheet.mu
-    vacuum_key, single_key = _photons(sheet, "key", block.n_key, block.m_key, vacuum)
-    _, single_test = _photons(sheet, "test", block.n_test, block.m_test, vacuum)
+    vacuum_key, single_key = photons(sheet, "key", block.n_key, block.m_key, vacuum)
+    _, single_test = photons(sheet, "test", block.n_test, block.m_test, vacuum)
     delta = sheet.deviation("m_test", block.m_test)
     bright = sheet.upper("m_test", block.m_test, 0, delta)
     dim = sheet.lower("m_test", block.m_test, 1, delta)
@@ -108,7 +110,7 @@ def secret_length(sheet: Sheet[T], *, cap_v1: bool = False, vacuum: str = "A16")
     return finish(sheet, vacuum=vacuum_key, single=single_key, phase=phase)
 
 
-def _photons(sheet: Sheet[T], basis: str, n: tuple[float, ...], m: tuple[float, ...], vacuum: str) -> tuple[T, T]:
+def photons(sheet: Sheet[T], basis: str, n: tuple[float, ...], m: tuple[float, ...], vacuum: str) -> tuple[T, T]:
     """Record and return the lower bounds of the vacuum and single-photon events of one basis."""
     a, (mu1, mu2) = sheet.a, sheet.mu
     delta = sheet.deviation(f"n_{basis}", n)
@@ -153,10 +155,12 @@ def epsilon_parts(given: BoundInput) -> tuple[EpsilonPart, ...]:
 BOUND: Final = Bound(
     name="rusca2018",
     paper=PAPER,
+    kind=BoundKind.FIXED,
     equations=EQUATIONS,
     assumptions=ASSUMPTIONS,
     key_basis="Z makes key in the paper (n_key here), X is the test basis (n_test here)",
     intensities=2,
     evaluate=evaluate,
     epsilon_parts=epsilon_parts,
+    acceptance=AcceptanceTerms("s_key1_lower", "phi_key_upper", partial(fixed_cost, shares=SHARES)),
 )

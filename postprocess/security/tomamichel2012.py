@@ -26,11 +26,11 @@ M. Tomamichel, C. C. W. Lim, N. Gisin, R. Renner, Nature Communications 3, 634 (
 from fractions import Fraction
 from typing import Final
 
-from faintlink.postprocess.security.bound import Bound, between, require
+from faintlink.postprocess.security.bound import AcceptanceTerms, Bound, BoundKind, between, require
 from faintlink.postprocess.security.inputs import BoundInput
 from faintlink.postprocess.security.ledger import EpsilonKind, EpsilonPart
 from faintlink.postprocess.security.result import BoundResult, rounded_terms, whole_bits
-from faintlink.postprocess.security.rounding import INTERVALS, Interval, log2
+from faintlink.postprocess.security.rounding import INTERVALS, Arithmetic, Interval, T, log2
 
 PAPER = "Tomamichel et al., Nature Communications 3, 634 (2012), arXiv:1103.4130"
 EQUATIONS = (
@@ -77,26 +77,39 @@ def evaluate(given: BoundInput) -> BoundResult:
             f"The test basis shows an error rate of {float(observed):.4g}, above q_tol = {float(tolerated):.4g} "
             "(q_observed_upper): find the cause of the errors; q_tol may only be changed before a block.",
         )
-    length = whole_bits(_secret_length(given, terms))
+    quality = _number(given.options.get("preparation_quality", 1))
+    costs = {"leak_ec": given.leak_ec, "eps_sec": given.eps_sec, "eps_cor": given.eps_cor}
+    length = whole_bits(secret_length(INTERVALS, terms, quality=quality, **costs))
     rounded = rounded_terms(terms)
     return _result(length, rounded, "" if length else _refusal(rounded))
 
 
-def _secret_length(given: BoundInput, terms: dict[str, Interval]) -> Interval:
-    a, n, k = INTERVALS, terms["n"], terms["k"]
+def secret_length(
+    a: Arithmetic[T], terms: dict[str, T], *, quality: float, leak_ec: float, eps_sec: float, eps_cor: float
+) -> T:
+    """Add every term to ``n``, ``k`` and ``q_used_upper`` and return the length before rounding down."""
+    n, k = terms["n"], terms["k"]
     one, half = a.number(1), a.number(Fraction(1, 2))
-    confidence = a.ln(a.number(4) / a.number(given.eps_sec))
+    confidence = a.ln(a.number(4) / a.number(eps_sec))
     terms["mu_upper"] = a.sqrt((n + k) / (n * k) * ((k + one) / k) * confidence)
     terms["phase_error_upper"] = a.least(terms["q_used_upper"] + terms["mu_upper"], half)
     terms["entropy_upper"] = a.entropy(terms["phase_error_upper"])
-    quality = a.number(_number(given.options.get("preparation_quality", 1)))
-    terms["secret_before_costs"] = n * (quality - terms["entropy_upper"])
-    terms["leak_ec_upper"] = a.number(given.leak_ec)
-    secrecy = 2 * log2(a, one / a.number(given.eps_sec))
-    terms["hashing_cost_upper"] = secrecy + log2(a, a.number(2) / a.number(given.eps_cor))
+    terms["secret_before_costs"] = n * (a.number(quality) - terms["entropy_upper"])
+    terms["leak_ec_upper"] = a.number(leak_ec)
+    terms["hashing_cost_upper"] = _hashing_cost(a, eps_sec, eps_cor)
     costs = terms["leak_ec_upper"] + terms["hashing_cost_upper"]
     terms["length_unfloored"] = terms["secret_before_costs"] - costs
     return terms["length_unfloored"]
+
+
+def hashing_cost(eps_sec: float, eps_cor: float) -> Interval:
+    """Return log2(2/(eps_sec^2 eps_cor)), the bits that any key pays."""
+    return _hashing_cost(INTERVALS, eps_sec, eps_cor)
+
+
+def _hashing_cost(a: Arithmetic[T], eps_sec: float, eps_cor: float) -> T:
+    secrecy = 2 * log2(a, a.number(1) / a.number(eps_sec))
+    return secrecy + log2(a, a.number(2) / a.number(eps_cor))
 
 
 def _number(value: object) -> float:
@@ -137,10 +150,12 @@ def epsilon_parts(given: BoundInput) -> tuple[EpsilonPart, ...]:
 BOUND: Final = Bound(
     name="tomamichel2012",
     paper=PAPER,
+    kind=BoundKind.FIXED,
     equations=EQUATIONS,
     assumptions=ASSUMPTIONS,
     key_basis="X makes key in the paper (n_key here), Z is the test basis (n_test here)",
     intensities=1,
     evaluate=evaluate,
     epsilon_parts=epsilon_parts,
+    acceptance=AcceptanceTerms("n", "phase_error_upper", hashing_cost),
 )

@@ -17,8 +17,8 @@ from tests.data import ROOT
 REFERENCE = ROOT / "docs" / "reference"
 
 
-def generator() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("gen_link_reference", ROOT / "docs" / "gen_link_reference.py")
+def generator(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -35,11 +35,15 @@ def first_cells(text: str) -> list[str]:
 
 
 def test_the_link_file_page_is_what_the_models_say() -> None:
-    assert (REFERENCE / "link-file.md").read_text() == generator().page(), "run python docs/gen_link_reference.py"
+    assert (REFERENCE / "link-file.md").read_text() == generator("gen_link_reference").page(), "run it"
+
+
+def test_the_hardware_page_is_what_the_drivers_say() -> None:
+    assert (REFERENCE / "hardware.md").read_text() == generator("gen_hardware_reference").page(), "run it"
 
 
 def test_every_field_of_the_link_file_is_described() -> None:
-    assert re.search(r"^\|.*\| *\|$", generator().page(), re.MULTILINE) is None
+    assert re.search(r"^\|.*\| *\|$", generator("gen_link_reference").page(), re.MULTILINE) is None
 
 
 @pytest.mark.parametrize(("heading", "dtype"), [("Gaps", schema.GAP_DTYPE), ("Index", schema.INDEX_DTYPE)])

@@ -31,7 +31,7 @@ receivers:
     tagger: b
     channels: {1: {basis: Z, bit: 0}, 2: {basis: Z, bit: 1}, 3: {basis: X, bit: 0}, 4: {basis: X, bit: 1}}
 pairs: {}
-security: {bound: lim2014}
+security: {bound: lim2014, length: legacy}
 """
 BEGIN_NS = 1000
 

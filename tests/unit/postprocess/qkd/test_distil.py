@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pytest
 from pytest_mock import MockerFixture
 
-from faintlink.core.config.link import Monitors, SecurityPolicy
+from faintlink.core.config.link import Acceptance, Monitors, SecurityPolicy
 from faintlink.core.entropy import Entropy, OsEntropy, RecordingEntropy, ReplayEntropy, SeededEntropy
 from faintlink.core.errors import (
     ConfigError,
@@ -30,8 +30,8 @@ from faintlink.postprocess.qkd.sift import SiftedBits
 from faintlink.postprocess.qkd.stages import StageLog
 
 MUS, PROBABILITIES = (0.5, 0.15), (0.5, 0.5)
-POLICY = SecurityPolicy(bound="tomamichel2012", eps_sec=1e-6, eps_cor=1e-9)
-DECOY_POLICY = SecurityPolicy(bound="rusca2018", eps_sec=1e-6, eps_cor=1e-9)
+POLICY = SecurityPolicy(bound="tomamichel2012", length="legacy", eps_sec=1e-6, eps_cor=1e-9)
+DECOY_POLICY = SecurityPolicy(bound="rusca2018", length="legacy", eps_sec=1e-6, eps_cor=1e-9)
 OBJECTION = MonitorReading("arrival of X1 after Z0 in ps", 700.0, 150.0, 2.0, True, "align the delays")
 QUIET = MonitorReading("bit bias", 0.001, 0.05, 0.002, False, "fine")
 RECONCILE = "faintlink.postprocess.qkd.distil.reconcile"
@@ -199,6 +199,43 @@ def test_a_rehearsal_without_vetoes_makes_a_key_that_is_never_usable(readings: t
 def test_counts_that_do_not_fit_the_bound_are_a_fault_of_the_configuration() -> None:
     with pytest.raises(ConfigError):
         distil(KeyBlock(0, 0, sifted(), ()), DECOY_POLICY, intensities=(), probabilities=(), entropy=SeededEntropy(1))
+
+
+def test_a_fixed_length_bound_makes_no_key_from_counts_unless_the_policy_says_so() -> None:
+    source = RecordingEntropy(SeededEntropy(1), PUBLIC_PURPOSES)
+    with pytest.raises(ConfigError, match="fixed before the block"):
+        result_of(sifted(), POLICY.model_copy(update={"length": "variable"}), entropy=source)
+    assert source.recorded == []
+
+
+def test_the_planning_formula_makes_no_key() -> None:
+    with pytest.raises(ConfigError, match="planning only"):
+        result_of(sifted(), POLICY.model_copy(update={"bound": "asymptotic"}))
+
+
+def test_a_legacy_key_carries_its_label() -> None:
+    result = result_of(sifted())
+    assert result.bound is not None
+    assert "outside the theorem" in result.bound.label
+    assert facts(result, "bound")["label"] == result.bound.label
+
+
+@pytest.mark.parametrize(("n_min", "made"), [(27_000, True), (29_000, False)])
+def test_a_fixed_length_is_given_or_refused_whole(n_min: int, made: bool) -> None:
+    agreed = Acceptance(n_min=n_min, s1_min=27_000, phi_max=0.07, leak_max=6_000)
+    result = result_of(sifted(), POLICY.model_copy(update={"length": "fixed", "acceptance": agreed}))
+    if made:
+        entropy = -0.07 * math.log2(0.07) - 0.93 * math.log2(0.93)
+        assert result.key_bits == math.floor(27_000 * (1 - entropy) - 6_000 - math.log2(2e21)) > 10_000
+    else:
+        assert_refused(result, NotEnoughSignalsError, "bound")
+        assert "n_min is 29000" in str(result.refusal)
+
+
+def test_authentication_stands_in_the_ledger_where_the_policy_counts_it() -> None:
+    result = result_of(sifted(), POLICY.model_copy(update={"eps_auth": 1e-10}))
+    assert result.ledger.authentication == 1e-10
+    assert result.keys[Party.BOB].epsilon == result.ledger.total
 
 
 Bits = npt.NDArray[np.uint8]

@@ -66,6 +66,20 @@ CASES = {
         (0.5, 0.12, 2e-4),
         (0.6, 0.3, 0.1),
     ),
+    "tupkary2024": Case(
+        DecoyCounts((76840857, 9248601, 14843), (9486526, 1141803, 1832), (700000, 90000, 7000), (52734, 6347, 10)),
+        4957923,
+        "tupkary2024",
+        (0.5, 0.12, 2e-4),
+        (0.6, 0.3, 0.1),
+    ),
+    "asymptotic": Case(
+        DecoyCounts((8875913, 1124087), (165048, 20902), (185856, 26055), (3456, 484)),
+        1776924,
+        "asymptotic",
+        (0.51, 0.15),
+        (0.7, 0.3),
+    ),
     "tomamichel2012": Case(DecoyCounts((100_000,), (10_000,), (1000,), (100,)), 10_000, "tomamichel2012"),
     "too few": Case(
         DecoyCounts((8876, 1124), (165, 21), (186, 26), (3, 0)), 1777, "rusca2018", (0.51, 0.15), (0.7, 0.3)
@@ -82,7 +96,7 @@ def link_of(case: Case, **security: Any) -> LinkConfig:
         4: ChannelMeaning(basis="X", bit=1),
     }
     receiver = Receiver(tagger="tagger", channels=channels)
-    policy = SecurityPolicy(bound=case.bound, **{"max_qber": 0.06, **security})
+    policy = SecurityPolicy(bound=case.bound, **{"max_qber": 0.06, "length": "legacy", **security})
     common: dict[str, Any] = {"format": "faintlink.link/1", "name": "demo-10km", "security": policy}
     if not case.intensities:
         both = {Party.ALICE: receiver, Party.BOB: receiver}

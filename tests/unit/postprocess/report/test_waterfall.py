@@ -12,6 +12,7 @@ from faintlink.postprocess.security import registry
 from faintlink.postprocess.security.result import BoundResult
 
 MakeBlock = Callable[..., BlockResult]
+BOUNDS = ["asymptotic", "lim2014", "rusca2018", "tomamichel2012", "tupkary2024"]
 
 
 def _bound(block: BlockResult) -> BoundResult:
@@ -19,7 +20,7 @@ def _bound(block: BlockResult) -> BoundResult:
     return block.bound
 
 
-@pytest.mark.parametrize("name", ["rusca2018", "lim2014", "tomamichel2012"])
+@pytest.mark.parametrize("name", BOUNDS)
 def test_the_costs_lead_from_the_sifted_bits_to_the_key(name: str, make_block: MakeBlock) -> None:
     block = make_block(name)
     steps = waterfall(_bound(block), block.counts.key.bits)
@@ -34,7 +35,7 @@ def test_the_costs_lead_from_the_sifted_bits_to_the_key(name: str, make_block: M
     assert 0.0 <= level - steps[-1].bits < 1.001
 
 
-@pytest.mark.parametrize("name", ["rusca2018", "lim2014", "tomamichel2012"])
+@pytest.mark.parametrize("name", BOUNDS)
 def test_every_cost_takes_bits_away(name: str, make_block: MakeBlock) -> None:
     block = make_block(name)
     assert all(step.bits <= 0.0 for step in waterfall(_bound(block), block.counts.key.bits) if not step.is_total)
@@ -45,6 +46,14 @@ def test_a_refused_block_ends_below_zero(make_block: MakeBlock) -> None:
     last = waterfall(_bound(block), block.counts.key.bits)[-1]
     assert last.label == "remainder: no key"
     assert last.bits == _bound(block).terms["length_unfloored"] < 0.0
+
+
+def test_a_key_of_agreed_length_leaves_bits_unused(make_block: MakeBlock) -> None:
+    block = make_block()
+    steps = waterfall(replace(_bound(block), length=1_000_000), block.counts.key.bits)
+    assert [step.label for step in steps[-2:]] == ["beyond the agreed length", "key"]
+    assert steps[-2].bits == pytest.approx(-464_719, abs=1)
+    assert steps[-1].bits == 1_000_000
 
 
 def test_a_bound_without_a_maker_has_no_steps(make_block: MakeBlock) -> None:

@@ -7,11 +7,18 @@ import pytest
 from faintlink.core.errors import ConfigError
 from faintlink.postprocess.security import registry
 
-INTENSITIES = {"lim2014": 3, "rusca2018": 2, "tomamichel2012": 1}
+INTENSITIES = {"asymptotic": 0, "lim2014": 3, "rusca2018": 2, "tomamichel2012": 1, "tupkary2024": 3}
+KINDS = {
+    "asymptotic": "planning",
+    "lim2014": "fixed",
+    "rusca2018": "fixed",
+    "tomamichel2012": "fixed",
+    "tupkary2024": "variable",
+}
 
 
-def test_the_three_bounds_are_registered() -> None:
-    assert registry.names() == ("lim2014", "rusca2018", "tomamichel2012")
+def test_the_bounds_are_registered_each_with_its_kind() -> None:
+    assert {name: registry.get(name).kind.value for name in registry.names()} == KINDS
 
 
 @pytest.mark.parametrize("name", sorted(INTENSITIES))
@@ -26,7 +33,7 @@ def test_each_bound_says_what_a_reader_needs_to_judge_it(name: str) -> None:
 
 
 def test_an_unknown_name_is_refused_with_the_known_and_the_nearest() -> None:
-    with pytest.raises(ConfigError, match="unknown bound 'rusca'; known: lim2014, rusca2018") as caught:
+    with pytest.raises(ConfigError, match="unknown bound 'rusca'; known: asymptotic, lim2014, rusca2018") as caught:
         registry.get("rusca")
     assert caught.value.hint == "did you mean rusca2018?"
 
