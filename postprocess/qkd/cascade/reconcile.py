@@ -31,7 +31,7 @@ class ReconcileReport:
     leaked_bits: int
     """Parity bits that crossed from Alice to Bob."""
     messages: int
-    """Requests, and as many answers, of all runs."""
+    """Requests of all runs; a request with its answer is one message, one round trip."""
     frames: int
     """Frames of the block."""
     corrected_errors: int
@@ -60,6 +60,8 @@ def reconcile(
     qber_hint: float,
     entropy: Entropy,
     frame_bits: int = MAX_FRAME_BITS,
+    *,
+    low_message: bool = False,
 ) -> ReconcileReport:
     """Correct Bob's bits of a block against Alice's with Cascade.
 
@@ -73,6 +75,8 @@ def reconcile(
         Where the public seed of permutations and subsets comes from.
     frame_bits
         Longest frame in bits; the block is cut into the fewest consecutive frames of equal length.
+    low_message
+        Take `CascadeParameters.low_message`: fewer round trips for more leak.
 
     Returns
     -------
@@ -87,7 +91,8 @@ def reconcile(
     if checked_bits(alice_bits).shape != checked_bits(bob_bits).shape:
         raise LocalProtocolError(f"the keys must have one length, got {alice_bits.size} and {bob_bits.size} bits")
     frames, length = frame_length(bob_bits.size, frame_bits)
-    parameters = CascadeParameters.for_qber(qber_hint, length)
+    choose = CascadeParameters.low_message if low_message else CascadeParameters.for_qber
+    parameters = choose(qber_hint, length)
     seed = entropy.draw(SEED_BYTES, "cascade")
     corrected = np.empty_like(bob_bits)
     leaked = messages = errors = exhausted = 0

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from faintlink.core.errors import LocalProtocolError
 from faintlink.core.units import Bits
-from faintlink.postprocess.kernels.spectra import sum_of_products
+from faintlink.postprocess.kernels.spectra import signs_of, sum_of_products
 from faintlink.postprocess.qkd import amplify
 from faintlink.postprocess.qkd.amplify import seed_bytes, toeplitz_hash
 
@@ -146,7 +146,7 @@ def test_what_is_not_bits_is_refused(bits: Bits) -> None:
 @pytest.mark.parametrize("off", [0.3, np.nan, np.inf])
 def test_sums_that_are_not_whole_are_refused(off: float) -> None:
     with pytest.raises(LocalProtocolError, match="not computed exactly"):
-        amplify._exact_parity(np.array([2.0, 4.0 + off]), 10)
+        amplify._add_exact(np.zeros(2, np.uint8), np.array([2.0, 4.0 + off]), 10)
 
 
 def test_an_fft_that_errs_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,11 +157,37 @@ def test_an_fft_that_errs_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
         toeplitz_hash(bits, seed, 500)
 
 
-@pytest.mark.parametrize(("count", "size", "first"), [(1, 5, 0), (3, 1_500, 2), (4, 2_048, 1)])
-def test_spectra_are_multiplied_and_summed_around_the_ring(count: int, size: int, first: int) -> None:
+@pytest.mark.parametrize(
+    ("ring", "count", "rows", "size", "first"), [(1, 1, 1, 5, 0), (5, 3, 2, 1_500, 2), (4, 4, 3, 128, 1)]
+)
+def test_spectra_are_multiplied_and_summed_around_the_ring(
+    ring: int, count: int, rows: int, size: int, first: int
+) -> None:
     rng = np.random.default_rng(4)
-    seeds, keys = rng.normal(size=(2, count, size)) + 1j * rng.normal(size=(2, count, size))
-    out = np.empty(size, np.complex128)
+    seeds = rng.normal(size=(ring, size)) + 1j * rng.normal(size=(ring, size))
+    keys = rng.normal(size=(count, size)) + 1j * rng.normal(size=(count, size))
+    out = np.empty((rows, size), np.complex128)
     sum_of_products(seeds, keys, first, out)
-    expected = sum(seeds[(first - j) % count] * keys[j] for j in range(count))
-    np.testing.assert_allclose(out, expected, rtol=1e-12)
+    expected = [sum(seeds[(first + i - j) % ring] * keys[j] for j in range(count)) for i in range(rows)]
+    np.testing.assert_allclose(out, expected, rtol=1e-11)
+
+
+@given(st.integers(-20, 60), st.integers(1, 40))
+@settings(max_examples=100, deadline=None)
+def test_seed_bits_become_signs_and_what_lies_outside_is_zero(first: int, count: int) -> None:
+    packed = np.array([0b10010110, 0b00000001, 0xFF, 0], np.uint8)
+    padded = np.concatenate([np.zeros(20), 1.0 - 2.0 * np.unpackbits(packed), np.zeros(100)])
+    out = np.empty(count)
+    signs_of(packed, first, out)
+    np.testing.assert_array_equal(out, padded[20 + first : 20 + first + count])
+
+
+@pytest.mark.parametrize(("group", "row_group"), [(1, 1), (2, 3), (3, 2), (128, 16)])
+@pytest.mark.parametrize("r", [1_000, 5_000, 9_000])
+def test_the_grouping_of_blocks_does_not_change_the_hash(
+    monkeypatch: pytest.MonkeyPatch, group: int, row_group: int, r: int
+) -> None:
+    monkeypatch.setattr(amplify, "GROUP", group)
+    monkeypatch.setattr(amplify, "ROW_GROUP", row_group)
+    bits, seed = drawn(10_007, r)
+    np.testing.assert_array_equal(toeplitz_hash(bits, seed, r, block=700), by_integers(bits, seed, r))

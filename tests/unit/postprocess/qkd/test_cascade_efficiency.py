@@ -49,3 +49,21 @@ def test_between_the_tuned_rates_the_leak_stays_low(qber: float) -> None:
     report = reconcile(alice, bob, qber, SeededEntropy(11))
     np.testing.assert_array_equal(report.bits, alice)
     assert report.efficiency <= 1.055
+
+
+@pytest.mark.parametrize("qber", [0.01, 0.02, 0.03, 0.05, 0.08, 0.11])
+def test_few_messages_cost_little_leak(qber: float) -> None:
+    """A message is a request with its answer; 20 frames share each."""
+    alice, bob = keys(20, qber, seed=13)
+    report = reconcile(alice, bob, qber, SeededEntropy(13), low_message=True)
+    np.testing.assert_array_equal(report.bits, alice)
+    assert report.messages <= 200
+    assert report.efficiency <= 1.06
+    assert report.messages < 0.8 * reconcile(alice, bob, qber, SeededEntropy(13)).messages
+
+
+@pytest.mark.parametrize("qber", [0.0, 1e-5, 0.001, 0.25, 0.5])
+def test_few_messages_are_possible_at_any_error_rate(qber: float) -> None:
+    alice, bob = (bits[:10_000] for bits in keys(1, qber, seed=17))
+    report = reconcile(alice, bob, qber, SeededEntropy(17), low_message=True)
+    assert report.exhausted_frames or np.array_equal(report.bits, alice)
