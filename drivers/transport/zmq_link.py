@@ -29,7 +29,7 @@ class ZmqRequest:
 
     def _opened(self) -> "zmq.Socket[bytes]":
         socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.REQ)
-        socket.linger = 0
+        socket.setsockopt(zmq.LINGER, 0)
         try:
             socket.connect(self.address)
         except zmq.ZMQError as error:
@@ -86,7 +86,7 @@ class ZmqPull:
 
     def __init__(self, address: str) -> None:
         self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PULL)
-        self._socket.linger = 0
+        self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.connect(address)
 
     def receive(self, timeout_s: float) -> bytes | None:
