@@ -34,7 +34,7 @@ from faintlink.postprocess.qkd.verify import VerificationCost, verify
 from faintlink.postprocess.security.ledger import EpsilonLedger
 from faintlink.postprocess.security.result import BoundResult
 
-PUBLIC_PURPOSES = frozenset({"cascade", "verification", "toeplitz", "key id"})
+PUBLIC_PURPOSES = frozenset({"cascade", "ldpc", "verification", "toeplitz", "modular", "key id"})
 """Purposes of random bits that both parties learn; a replay needs them and they are no secret."""
 
 

@@ -1,0 +1,1 @@
+"""Calibration routines over roles: the same code on mocks, emulators and hardware, each run a record."""
