@@ -38,6 +38,10 @@ def test_the_link_file_page_is_what_the_models_say() -> None:
     assert (REFERENCE / "link-file.md").read_text() == generator("gen_link_reference").page(), "run it"
 
 
+def test_the_schema_for_editors_is_that_of_the_models() -> None:
+    assert (ROOT / "lab_configs" / "link.schema.json").read_text() == generator("gen_schemas").schema(), "run it"
+
+
 def test_the_hardware_page_is_what_the_drivers_say() -> None:
     assert (REFERENCE / "hardware.md").read_text() == generator("gen_hardware_reference").page(), "run it"
 
