@@ -19,7 +19,10 @@ from tests.acquisition_fakes import STEP_PS, all_tags, eventually, recorded
 from tests.data import ROOT
 
 SCRIPT = """
+import signal
 import sys
+# A suite that was started in the background passes on that it ignores Ctrl-C; a lab's script is started by hand.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from pathlib import Path
 import click
 from faintlink.core import cli
