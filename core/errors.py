@@ -20,6 +20,9 @@
      |    +-- CorruptBlockError                checksums or index disagree with the data
      |    +-- FormatError (ValueError)         a recording is not of the format it claims
      |    +-- RunExistsError (FileExistsError) refused to overwrite
+     |    +-- RecordSealError                  a record was changed, cut short, or sealed by somebody else
+     |    +-- RecordMismatchError              a record is of another kind, run, session or party
+     |    +-- RecordReplayedError              a record was presented before
      +-- ProtocolError                         the classical protocol broke
      |    +-- LocalProtocolError               this side erred
      |    +-- RemoteProtocolError              the other side erred, or somebody in between
@@ -141,6 +144,18 @@ class RunExistsError(RunfileError, FileExistsError):
     """The target exists; nothing was overwritten."""
 
     __str__ = FaintlinkError.__str__
+
+
+class RecordSealError(RunfileError):
+    """A record of an application was changed or cut short since its owner sealed it, or is sealed by another."""
+
+
+class RecordMismatchError(RunfileError):
+    """A record is sound, but of another kind, run, session or party than the one that is needed."""
+
+
+class RecordReplayedError(RunfileError):
+    """A record was presented before; each is good once."""
 
 
 class ProtocolError(FaintlinkError):

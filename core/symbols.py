@@ -48,6 +48,21 @@ class Protocol(StrEnum):
     """Prepare and measure, phase-randomised weak coherent pulses, one or two decoy intensities."""
     BBM92 = "bbm92"
     """A source of entangled pairs between two receivers."""
+    S_MONEY = "token"
+    """Quantum tokens that need no quantum memory."""
+    MONEY = "money"
+    """Quantum money: a card of qubit pairs, stored and challenged."""
+    PAYMENT = "payment"
+    """Quantum-digital payments: cryptograms bound to a merchant."""
+    TRANSFER = "ot"
+    """1-out-of-2 oblivious transfer."""
+    BQC = "bqc"
+    """Blind and verifiable quantum computing on a Qline."""
+
+    @property
+    def makes_keys(self) -> bool:
+        """Whether a run of this protocol becomes secret keys; the others become records of an application."""
+        return self in (Protocol.BB84_DECOY, Protocol.BBM92)
 
 
 def pack_settings(

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from faintlink.acquisition.shipped import default_folder, shipped_link
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -32,8 +34,8 @@ def demo(out: Path | None, name: str, attack: str, fraction: float, duration: fl
     from faintlink.postprocess.results import new_folder
 
     console = Console(stderr=True)
-    folder = new_folder(out or _default_folder(), Path())
-    recorded = _record(_link_file(name), folder / "run", attack, fraction, duration, console)
+    folder = new_folder(out or default_folder("demo"), Path())
+    recorded = _record(shipped_link(name), folder / "run", attack, fraction, duration, console)
     return 130 if recorded.interrupted else _distil(folder, console, as_json=as_json)
 
 
@@ -61,16 +63,3 @@ def _distil(folder: Path, console: "Console", *, as_json: bool) -> int:
         analysis = analyse(run, link_of(run), folder)
     show(analysis, folder, console, as_json=as_json)
     return 0 if analysis.key_bits else 4
-
-
-def _default_folder() -> Path:
-    from datetime import UTC, datetime
-
-    return Path(f"demo-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
-
-
-def _link_file(name: str) -> Path:
-    """Return a link file that comes with the package."""
-    import faintlink.core
-
-    return Path(faintlink.core.__path__[0]).parent / "lab_configs" / f"{name}.link.yaml"

@@ -9,10 +9,28 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from faintlink.core.config.applications.bqc import BqcPolicy
+from faintlink.core.config.applications.money import MoneyPolicy
+from faintlink.core.config.applications.payment import PaymentPolicy
+from faintlink.core.config.applications.token import TokenPolicy
+from faintlink.core.config.applications.transfer import TransferPolicy
 from faintlink.core.config.models import Name, OpenProbability, Positive, Probability, StrictModel
 from faintlink.core.symbols import MAX_INTENSITIES, Basis, Party, Protocol
 
 LINK_FORMAT = "faintlink.link/1"
+NO_BOUND = "none"
+"""Bound of a link that makes records of an application and no keys."""
+_SECTIONS = ("source", "pairs", "token", "money", "payment", "transfer", "bqc")
+_PARTS: dict[Protocol, tuple[set[str], set[Party]]] = {
+    Protocol.BB84_DECOY: ({"source"}, {Party.BOB}),
+    Protocol.BBM92: ({"pairs"}, {Party.ALICE, Party.BOB}),
+    Protocol.S_MONEY: ({"source", "token"}, {Party.BOB}),
+    Protocol.MONEY: ({"source", "money"}, {Party.BOB}),
+    Protocol.PAYMENT: ({"source", "payment"}, {Party.BOB}),
+    Protocol.TRANSFER: ({"source", "transfer"}, {Party.BOB}),
+    Protocol.BQC: ({"bqc"}, {Party.BOB}),
+}
+"""Sections and receivers of each protocol."""
 
 
 class ChannelMeaning(StrictModel):
@@ -226,6 +244,16 @@ class LinkConfig(StrictModel):
     """For prepare-and-measure links."""
     pairs: PairSource | None = None
     """For links with an entangled-pair source."""
+    token: TokenPolicy | None = None
+    """For quantum tokens."""
+    money: MoneyPolicy | None = None
+    """For quantum money."""
+    payment: PaymentPolicy | None = None
+    """For quantum-digital payments."""
+    transfer: TransferPolicy | None = None
+    """For oblivious transfer."""
+    bqc: BqcPolicy | None = None
+    """For blind quantum computing."""
     clock: Clock = Clock()
     """Clock recovery."""
     gate: Gate = Gate()
@@ -237,13 +265,15 @@ class LinkConfig(StrictModel):
 
     @model_validator(mode="after")
     def _protocol_parts(self) -> "LinkConfig":
-        pulsed = self.protocol is Protocol.BB84_DECOY
-        needed, other = ("source", "pairs") if pulsed else ("pairs", "source")
-        if getattr(self, needed) is None or getattr(self, other) is not None:
-            raise ValueError(f"protocol {self.protocol} needs a section {needed!r} and no {other!r}")
-        expected = {Party.BOB} if pulsed else {Party.ALICE, Party.BOB}
+        needed, expected = _PARTS[self.protocol]
+        wrong = [part for part in _SECTIONS if (getattr(self, part) is None) is (part in needed)]
+        if wrong:
+            allowed = " and ".join(repr(part) for part in sorted(needed))
+            raise ValueError(f"protocol {self.protocol} needs the section {allowed} and no other of {_SECTIONS}")
         if set(self.receivers) != expected:
             raise ValueError(f"protocol {self.protocol} needs the receivers {sorted(expected)}")
+        if self.protocol.makes_keys is (self.security.bound == NO_BOUND):
+            raise ValueError(f"a bound other than {NO_BOUND!r} belongs to a link that makes keys, and to no other")
         return self
 
     @property

@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 def process(
     run: tuple[Path, ...], link_file: Path | None, out: Path | None, replay: Path | None, *, as_json: bool
 ) -> int:
-    """Turn RUN (a run folder, or the parties' files side by side) into keys.
+    """Turn RUN (a run folder, or the parties' files side by side) into keys, or into what its protocol is for.
 
-    The results go to a new folder: analysis.json, report.html, report.png, public-bits.json and keys/<party>/.
-    Exit code 4 says that no block gave a key; the reasons are printed.
+    The results go to a new folder: analysis.json, report.html, report.png, public-bits.json and keys/<party>/; of a
+    run of an application (tokens, money, …) its records, outcome.json and report.html. Exit code 4 says that no
+    block gave a key, or that the application refused; the reasons are printed.
     """
     from rich.console import Console
 
@@ -34,11 +35,31 @@ def process(
     console = Console(stderr=True)
     opened, link = _open(run, link_file)
     folder = new_folder(out, run[0])
+    if not link.protocol.makes_keys:
+        return run_application(opened, link, folder, console, as_json=as_json)
     entropy = load_replay(replay) if replay else None
     with console.status(f"processing run {opened.run_id} …"):
         analysis = analyse(opened, link, folder, entropy=entropy)
     show(analysis, folder, console, as_json=as_json)
     return 0 if analysis.key_bits else 4
+
+
+def run_application(run: "Run", link: "LinkConfig", folder: Path, console: "Console", *, as_json: bool) -> int:
+    """Let the application of a run's protocol judge it; print what it decided and return the exit code."""
+    import json
+
+    from faintlink.core.entropy import OsEntropy
+    from faintlink.postprocess.applications import application
+    from faintlink.postprocess.report.outcome import outcome_document, print_outcome
+
+    with console.status(f"processing run {run.run_id} …"):
+        outcome = application(link.protocol)(run, link, folder, OsEntropy())
+    if as_json:
+        click.echo(json.dumps({"folder": str(folder), **outcome_document(outcome)}, indent=1))
+    else:
+        print_outcome(outcome, console)
+        console.print(f"results in [bold]{folder}[/]")
+    return 0 if outcome.is_accepted else 4
 
 
 def _open(paths: tuple[Path, ...], link_file: Path | None) -> "tuple[Run, LinkConfig]":

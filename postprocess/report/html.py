@@ -85,15 +85,20 @@ def write_html(analysis: "Analysis", path: Path) -> Path:
 
 def page(analysis: "Analysis") -> str:
     """Return the HTML report of an analysis."""
+    return document(f"{analysis.link.name} {analysis.run_id}", join(_sections(analysis)))
+
+
+def document(title: str, content: Markup) -> str:
+    """Return a whole page in the reports' dress."""
     head = tag(
         "head",
         single("meta", charset="utf-8"),
         single("meta", name="viewport", content="width=device-width, initial-scale=1"),
         Markup(f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'),
-        tag("title", f"{analysis.link.name} {analysis.run_id}"),
+        tag("title", title),
         tag("style", Markup(_CSS)),
     )
-    body = tag("body", tag("main", *_sections(analysis)))
+    body = tag("body", tag("main", content))
     return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
 
 

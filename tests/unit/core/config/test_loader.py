@@ -69,7 +69,7 @@ def test_a_fault_in_a_list_names_its_place() -> None:
         ("[0.5, 0.15]", "[0.15, 0.5]", "intensities must fall strictly"),
         ("[0.5, 0.15]", "[0.5, 0.15, 0.0]", "3 intensities but 2 probabilities"),
         ("4: {basis: X, bit: 1", "4: {basis: X, bit: 0", "exactly one channel for each basis and bit"),
-        ("protocol: bb84-decoy", "protocol: bbm92", "needs a section 'pairs'"),
+        ("protocol: bb84-decoy", "protocol: bbm92", "needs the section 'pairs'"),
         ("  bob:", "  alice:", "needs the receivers"),
         ("      4:", "      400:", r"channels must lie in 0..255"),
     ],

@@ -1,0 +1,1 @@
+"""What tokens, money, payments and transfers share: detections beside settings, a verifier, and binomial tails."""
