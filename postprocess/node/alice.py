@@ -19,7 +19,7 @@ from faintlink.core.symbols import Basis, Party, is_sync, setting_basis, setting
 from faintlink.core.units import Bits, Slots
 from faintlink.postprocess.node.distilling import SEED_BYTES, Amplify, Check, Checked, Prepared, Reconcile, Release
 from faintlink.postprocess.node.keys import KeySink, amplified, description
-from faintlink.postprocess.node.machine import Program, Say, Settled, Steps, hear, say_and_hear
+from faintlink.postprocess.node.machine import Program, Say, Settled, Steps, Vouch, hear, say_and_hear
 from faintlink.postprocess.node.reconciling import answer_all
 from faintlink.postprocess.node.sifting import Bases, Committed, Detections, Sifted, Tested
 from faintlink.postprocess.qkd import decisions, monitors
@@ -174,5 +174,6 @@ def _release(key: SecretKey, number: int, bound: str, ledger: EpsilonLedger, sid
     if str(told.key_id) != key.key_id:
         raise RemoteProtocolError("another key was prepared than the one that was made")
     side.keys.prepare(key, description(number, bound, ledger))
+    yield Vouch()
     side.keys.release(key.key_id)
     yield Say(Release(told.key_id))

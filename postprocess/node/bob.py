@@ -18,7 +18,7 @@ from faintlink.core.units import Bits
 from faintlink.postprocess.node.alice import sifted_counts
 from faintlink.postprocess.node.distilling import Amplify, Check, Checked, Prepared, Reconcile, Release
 from faintlink.postprocess.node.keys import KeySink, amplified, description
-from faintlink.postprocess.node.machine import Program, Say, Settled, Steps, hear, say_and_hear
+from faintlink.postprocess.node.machine import Program, Say, Settled, Steps, Vouch, hear, say_and_hear
 from faintlink.postprocess.node.reconciling import ask_all
 from faintlink.postprocess.node.sifting import Bases, Committed, Detections, Sifted, Tested
 from faintlink.postprocess.qkd import decisions, monitors
@@ -99,7 +99,9 @@ def bob_block(number: int, detections: stage.Detections, readings: Sequence[Moni
             )
         key = amplified(bits, told.seed, bound.length, str(told.key_id), ledger)
         side.keys.prepare(key, description(number, bound.bound, ledger))
-        released = yield from say_and_hear(Prepared(told.key_id), Release)
+        yield Say(Prepared(told.key_id))
+        yield Vouch()
+        released = yield from hear(Release)
         if released.key_id != told.key_id:
             raise RemoteProtocolError("another key was released than the one that was prepared")
         side.keys.release(key.key_id)

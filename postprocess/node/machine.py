@@ -1,7 +1,7 @@
 """Run one side of a block as a program that says and hears messages; no sockets, no threads, no bytes.
 
-A program is a generator: it yields `Say` to send and `Hear` to wait, and returns a `Settled`. `BlockMachine` drives
-it. A `SecurityAbort` inside a program is told to the other side as `Abort` and becomes the outcome; a message that is
+A program is a generator: it yields `Say` to send, `Hear` to wait for a message and `Vouch` to wait until the channel
+vouches for all that was said, and returns a `Settled`. `BlockMachine` drives it. A `SecurityAbort` inside a program is told to the other side as `Abort` and becomes the outcome; a message that is
 not the one waited for is a `RemoteProtocolError`, told as `Abort` as well and raised.
 """
 
@@ -46,6 +46,11 @@ class Hear:
     """Classes of `Message` that are allowed next."""
 
 
+@dataclass(frozen=True, slots=True)
+class Vouch:
+    """Wait until the channel vouches for every message of the block so far: nothing irrevocable is done before."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Settled:
     """What one side knows of a finished block."""
@@ -67,7 +72,7 @@ class Settled:
 
 
 Result = TypeVar("Result")
-Steps: TypeAlias = Generator[Say | Hear, "Message | None", Result]
+Steps: TypeAlias = Generator[Say | Hear | Vouch, "Message | None", Result]
 """A stretch of a program that returns a result, for ``yield from``."""
 Program: TypeAlias = Steps[Settled]
 """One side of one block."""
@@ -100,6 +105,8 @@ class BlockMachine:
     def __init__(self, program: Program) -> None:
         self._program = program
         self._waits: tuple[type[Any], ...] = ()
+        self.awaits_vouch = False
+        """Whether the block goes on with `vouched`, and not with a message."""
         self.settled: Settled | None = None
         """The outcome, once there is one."""
         self.aborted: SecurityAbort | None = None
@@ -112,6 +119,18 @@ class BlockMachine:
 
     def start(self) -> list[Message]:
         """Run to the first wait and return what to send."""
+        return self._advance(None)
+
+    def vouched(self) -> list[Message]:
+        """Go on, since the channel vouches for every message of the block so far; return what to send.
+
+        Raises
+        ------
+        LocalProtocolError
+            The block does not wait for that.
+        """
+        if not self.awaits_vouch:
+            raise LocalProtocolError("a block was vouched for that does not wait for it")
         return self._advance(None)
 
     def receive(self, message: Message) -> list[Message]:
@@ -133,7 +152,7 @@ class BlockMachine:
             return []
         if not isinstance(message, self._waits):
             self._program.close()
-            wanted = " or ".join(kind.kind.name for kind in self._waits)
+            wanted = " or ".join(kind.kind.name for kind in self._waits) or "nothing"
             raise RemoteProtocolError(
                 f"a {message.kind.name} came where {wanted} is due", hint="the block is dropped; no key was made of it"
             )
@@ -141,12 +160,14 @@ class BlockMachine:
 
     def _advance(self, heard: Message | None) -> list[Message]:
         said: list[Message] = []
+        self.awaits_vouch = False
         try:
             step = self._program.send(heard)
             while isinstance(step, Say):
                 said.append(step.message)
                 step = self._program.send(None)
-            self._waits = step.kinds
+            self.awaits_vouch = isinstance(step, Vouch)
+            self._waits = step.kinds if isinstance(step, Hear) else ()
         except StopIteration as end:
             self.settled = end.value
         except SecurityAbort as refusal:

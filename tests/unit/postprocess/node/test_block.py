@@ -60,6 +60,11 @@ def conversation(
                 speaker = "bob" if listener == "alice" else "alice"
                 said.append((speaker, message))
                 queues[speaker].extend(machines[listener].receive(decode(message.kind, message.encode())))
+        if not any(queues.values()):
+            # Nothing is on its way: the channel vouches for what both sides wait for.
+            for listener, speaker in (("bob", "alice"), ("alice", "bob")):
+                if machines[speaker].awaits_vouch:
+                    queues[listener].extend(machines[speaker].vouched())
     return said
 
 
