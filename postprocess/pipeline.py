@@ -4,13 +4,12 @@ One deterministic chain of pure stages: the same files, the same configuration a
 same keys. Memory is bounded by the block size, not by the run. A refused block is a result like any other.
 """
 
-import hashlib
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from faintlink.core import __version__
-from faintlink.core.config.link import LinkConfig
+from faintlink.core.config.link import LinkConfig, config_sha256
 from faintlink.core.entropy import Entropy
 from faintlink.core.errors import ClockLostError, NotEnoughSignalsError
 from faintlink.core.records import LossCount
@@ -65,11 +64,6 @@ class Analysis:
     def key_bits(self) -> int:
         """Secret bits of all blocks together."""
         return sum(block.key_bits for block in self.blocks)
-
-
-def config_sha256(link: LinkConfig) -> str:
-    """Return the SHA-256 of a configuration with all defaults filled in."""
-    return hashlib.sha256(link.model_dump_json().encode()).hexdigest()
 
 
 def process(run: Run, link: LinkConfig, entropy: Entropy, *, on_block: BlockSink | None = None) -> Analysis:

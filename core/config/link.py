@@ -4,6 +4,7 @@ A link file is the whole truth that post-processing needs besides the data; its 
 The policy is frozen: it is fixed before the first pulse, and a block never ends on a count.
 """
 
+import hashlib
 import math
 from typing import Annotated, Literal
 
@@ -225,6 +226,19 @@ class SecurityPolicy(StrictModel):
         return self
 
 
+class Channel(StrictModel):
+    """The authenticated classical channel between the nodes; the same on both, as is the whole file."""
+
+    refill_seals: Annotated[int, Field(ge=2, le=4096)] = 8
+    """Seals of each direction that the key of one block pays for, 512 bits each; a block spends one, a session five."""
+    floor_seals: Annotated[int, Field(ge=0)] = 8
+    """Seals of each direction that stay in the reserve, for the sessions that an operator needs in trouble."""
+    blocks_in_flight: Annotated[int, Field(ge=1, le=32)] = 4
+    """Blocks that are distilled at once, so that a round trip delays none but its own."""
+    timeout_s: Positive = 120.0
+    """A peer that is silent for so long while something is due is taken for lost."""
+
+
 class LinkConfig(StrictModel):
     """A whole link file."""
 
@@ -260,6 +274,8 @@ class LinkConfig(StrictModel):
     """Gating."""
     acquisition: Acquisition = Acquisition()
     """Acquisition."""
+    channel: Channel = Channel()
+    """The classical channel of two nodes."""
     security: SecurityPolicy
     """Security policy."""
 
@@ -282,3 +298,8 @@ class LinkConfig(StrictModel):
         if self.source is None:
             raise ValueError("a link with a pair source has no slots")
         return round(self.security.block_s * self.source.pulse_rate_hz)
+
+
+def config_sha256(link: LinkConfig) -> str:
+    """Return the SHA-256 of a configuration with all defaults filled in, in hexadecimal digits."""
+    return hashlib.sha256(link.model_dump_json().encode()).hexdigest()

@@ -1,8 +1,9 @@
 """Run one side of a block as a program that says and hears messages; no sockets, no threads, no bytes.
 
 A program is a generator: it yields `Say` to send, `Hear` to wait for a message and `Vouch` to wait until the channel
-vouches for all that was said, and returns a `Settled`. `BlockMachine` drives it. A `SecurityAbort` inside a program is told to the other side as `Abort` and becomes the outcome; a message that is
-not the one waited for is a `RemoteProtocolError`, told as `Abort` as well and raised.
+vouches for all that was said, and returns a `Settled`. `BlockMachine` drives it. A `SecurityAbort` inside a program
+is told to the other side as `Abort` and becomes the outcome; a message that is not the one waited for is a
+`RemoteProtocolError`, told as `Abort` as well and raised.
 """
 
 from collections.abc import Generator
@@ -120,6 +121,10 @@ class BlockMachine:
     def start(self) -> list[Message]:
         """Run to the first wait and return what to send."""
         return self._advance(None)
+
+    def close(self) -> None:
+        """End the program; nothing more comes of the block."""
+        self._program.close()
 
     def vouched(self) -> list[Message]:
         """Go on, since the channel vouches for every message of the block so far; return what to send.
