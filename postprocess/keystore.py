@@ -67,7 +67,7 @@ class FileKeyStore:
         """
         path = self.folder / f"{key_id}.key"
         if not path.exists():
-            if key_id not in self.prepared():
+            if not self._is_prepared(key_id):
                 raise KeyUnknownError(f"no key {key_id!r} is prepared in {self.folder}", hint="was it discarded?")
             path.with_suffix(_PREPARED).rename(path)
             _sync_folder(self.folder)
@@ -75,7 +75,7 @@ class FileKeyStore:
     def discard(self, key_id: str) -> None:
         """Destroy a prepared key: overwrite its bits and remove its files; one that is not there does no harm."""
         path = self.folder / f"{key_id}{_PREPARED}"
-        if key_id in self.prepared():
+        if self._is_prepared(key_id):
             with path.open("r+b") as file:
                 file.write(bytes(path.stat().st_size))
                 file.flush()
@@ -90,7 +90,7 @@ class FileKeyStore:
 
     def is_released(self, key_id: str) -> bool:
         """Return whether a key is there and may be used."""
-        return key_id in self.key_ids()
+        return "/" not in key_id and (self.folder / f"{key_id}.key").is_file()
 
     def key_ids(self) -> list[str]:
         """Return the names of all keys, sorted."""
@@ -130,6 +130,9 @@ class FileKeyStore:
             return SecretKey(key_id, int(about["bits"]), self._existing(key_id).read_bytes(), about["epsilon"])
         except (KeyError, ValueError) as error:
             raise SchemaError(f"the files of key {key_id} do not fit together", hint="restore from backup") from error
+
+    def _is_prepared(self, key_id: str) -> bool:
+        return "/" not in key_id and (self.folder / f"{key_id}{_PREPARED}").is_file()
 
     def _existing(self, key_id: str) -> Path:
         path = self.folder / f"{key_id}.key"

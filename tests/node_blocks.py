@@ -51,12 +51,14 @@ class NodeBlock:
         return BlockMachine(alice_block(0, alice)), BlockMachine(bob_block(0, self.detections, [], bob))
 
 
-def node_block(n: int = 700_000, *, qber: float = 0.02, missing: int = 100, seed: int = 12) -> NodeBlock:
+def node_block(
+    n: int = 700_000, *, qber: float = 0.02, missing: int = 100, seed: int = 12, source: PulsedSource = SOURCE
+) -> NodeBlock:
     """Return a block of ``n`` detections whose gains follow the intensities; some have no setting on record."""
     rng = np.random.default_rng(seed)
     slots = np.cumsum(rng.integers(1, 200, n))
     bit, basis = rng.integers(0, 2, n), (rng.random(n) < 0.4).astype(np.int64)
-    weights = [p * mu for p, mu in zip(SOURCE.probabilities, SOURCE.intensities, strict=True)]
+    weights = [p * mu for p, mu in zip(source.probabilities, source.intensities, strict=True)]
     intensity = (rng.random(n) >= weights[0] / sum(weights)).astype(np.int64)
     codes = pack_settings(bit=bit, basis=basis, intensity=intensity)
     codes[slots < 4096] |= np.uint8(SYNC_FLAG)

@@ -1,10 +1,12 @@
 """Two node sessions in one process, with real reserves, journals and stores, joined by bytes."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from faintlink.core.entropy import SeededEntropy
+from faintlink.core.config.link import Preamble, PulsedSource, SecurityPolicy
+from faintlink.core.entropy import OsEntropy
 from faintlink.core.symbols import Party
 from faintlink.postprocess.channel.reserve import KeyReserve
 from faintlink.postprocess.keystore import FileKeyStore
@@ -12,11 +14,27 @@ from faintlink.postprocess.node.alice import AliceSide, alice_block
 from faintlink.postprocess.node.bob import BobSide, bob_block
 from faintlink.postprocess.node.custody import Custody
 from faintlink.postprocess.node.journal import BlockJournal
+from faintlink.postprocess.node.machine import Program
 from faintlink.postprocess.node.session import BlockEnded, Event, NodeSession
 from tests.channel import key_bytes
-from tests.node_blocks import POLICY, SOURCE, NodeBlock
+from tests.node_blocks import NodeBlock, node_block
 
 LINK_SHA = bytes(32)
+SOURCE = PulsedSource(
+    pulse_rate_hz=80e6,
+    intensities=(0.1,),
+    probabilities=(1.0,),
+    key_basis_probability=0.6,
+    preamble=Preamble(slots=4096),
+)
+"""One intensity: with a single-photon bound, small blocks give keys."""
+POLICY = SecurityPolicy(bound="tomamichel2012", length="legacy", eps_sec=1e-6, eps_cor=1e-9)
+
+
+@functools.cache
+def small_block(seed: int = 12, n: int = 24_000) -> NodeBlock:
+    """Return a block that gives a key of about 3,400 bits in about 20 ms."""
+    return node_block(n, seed=seed, source=SOURCE)
 
 
 @dataclass
@@ -28,13 +46,15 @@ class Node:
     reserve: KeyReserve
     store: FileKeyStore
     journal: BlockJournal
-    refill_slots: int = 4
+    refill_slots: int = 2
     blocks: dict[int, NodeBlock] = field(default_factory=dict)
+    """Its data; `small_block` for numbers that are not here."""
+    custody: Custody = field(init=False)
     session: NodeSession | None = None
     events: list[Event] = field(default_factory=list)
 
     @classmethod
-    def make(cls, party: Party, folder: Path, *, keys: int = 64, refill_slots: int = 4) -> "Node":
+    def make(cls, party: Party, folder: Path, *, keys: int = 64, refill_slots: int = 2) -> "Node":
         """Return a new node whose reserve holds ``keys`` one-time keys each way."""
         home = folder / party
         home.mkdir(parents=True)
@@ -47,7 +67,6 @@ class Node:
     def restart(self) -> None:
         """Lose everything but the disk, as a killed process does."""
         self.reserve.close()
-        self.journal.close()
         self.reserve = KeyReserve.open(self.folder / "channel.reserve")
         self.journal = BlockJournal(self.folder / "journal")
         self.session = None
@@ -55,13 +74,14 @@ class Node:
     def greet(self, link_sha: bytes = LINK_SHA) -> NodeSession:
         """Begin a session."""
         custody = Custody(self.store, self.reserve, refill_slots=self.refill_slots, about={})
-        entropy = SeededEntropy(17)
+        entropy = OsEntropy()
 
-        def answer(number: int):  # type: ignore[no-untyped-def]
-            side = AliceSide(SOURCE, POLICY, self.blocks[number].lookup, entropy, custody)
+        def answer(number: int) -> Program:
+            side = AliceSide(SOURCE, POLICY, self.block(number).lookup, entropy, custody)
             return alice_block(number, side)
 
         self.custody = custody
+        self.events.clear()
         self.session = NodeSession(
             self.party,
             link_sha256=link_sha,
@@ -73,10 +93,14 @@ class Node:
         )
         return self.session
 
+    def block(self, number: int) -> NodeBlock:
+        """Return the data of a block."""
+        return self.blocks.get(number) or small_block()
+
     def start(self, number: int) -> None:
         """Begin a block; Bob's."""
         assert self.session is not None
-        program = bob_block(number, self.blocks[number].detections, [], BobSide(SOURCE, POLICY, self.custody))
+        program = bob_block(number, self.block(number).detections, [], BobSide(SOURCE, POLICY, self.custody))
         self.events += self.session.start_block(number, program)
 
     @property
@@ -109,7 +133,12 @@ def talk(alice: Node, bob: Node, wire: Wire = untouched) -> None:
                 listener.events += listener.session.receive(data)
 
 
-def nodes(folder: Path, *, keys: int = 64, refill_slots: int = 4) -> tuple[Node, Node]:
+def keys_of(node: Node) -> dict[str, bytes]:
+    """Return a node's released keys by name."""
+    return {key_id: node.store.get(key_id).data for key_id in node.store.key_ids()}
+
+
+def nodes(folder: Path, *, keys: int = 64, refill_slots: int = 2) -> tuple[Node, Node]:
     """Return Alice's and Bob's node."""
     make = (Node.make(party, folder, keys=keys, refill_slots=refill_slots) for party in (Party.ALICE, Party.BOB))
     alice, bob = make

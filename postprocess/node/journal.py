@@ -9,8 +9,6 @@ The file holds one line per block, ``began <number> <crc32>``; a line that a cra
 import os
 import zlib
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from faintlink.core.errors import CorruptBlockError, LocalProtocolError
 
@@ -28,7 +26,6 @@ class BlockJournal:
         self._path = path
         last = _last_of(path) if path.exists() else -1
         self._next = last + 1
-        self._file = path.open("ab", buffering=0)
 
     @property
     def next_block(self) -> int:
@@ -47,22 +44,15 @@ class BlockJournal:
             raise LocalProtocolError(
                 f"block {number} was begun before, next is {self._next}", hint="a block is never distilled twice"
             )
-        text = f"began {number}"
-        self._file.write(f"{text} {zlib.crc32(text.encode()):08x}\n".encode())
-        os.fsync(self._file.fileno())
+        _append(self._path, number)
         self._next = number + 1
 
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+def _append(path: Path, number: int) -> None:
+    text = f"began {number}"
+    with path.open("ab", buffering=0) as file:
+        file.write(f"{text} {zlib.crc32(text.encode()):08x}\n".encode())
+        os.fsync(file.fileno())
 
 
 def _last_of(path: Path) -> int:
@@ -74,10 +64,8 @@ def _last_of(path: Path) -> int:
     if rest:
         # Cut off by a crash: the word was not said, but its number may have been chosen.
         last += 1
-        with path.open("ab") as file:
-            file.truncate(path.stat().st_size - len(rest))
-            text = f"began {last}"
-            file.write(f"{text} {zlib.crc32(text.encode()):08x}\n".encode())
+        os.truncate(path, path.stat().st_size - len(rest))
+        _append(path, last)
     return last
 
 

@@ -75,7 +75,8 @@ def run_node(
     }
     channel = task.link.channel
     reserve = task.home.reserve(floor=channel.floor_seals)
-    with reserve, task.home.journal(recording.header.run_id) as journal:
+    journal = task.home.journal(recording.header.run_id)
+    with reserve:
         custody = Custody(task.home.store(), reserve, refill_slots=channel.refill_seals, about=about)
         is_alice = task.home.party is Party.ALICE
         answer = alice_answers(recording, task.link, custody, OsEntropy()) if is_alice else None
