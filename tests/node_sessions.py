@@ -97,11 +97,14 @@ class Node:
         """Return the data of a block."""
         return self.blocks.get(number) or small_block()
 
+    def program(self, number: int) -> Program:
+        """Return Bob's program of a block."""
+        return bob_block(number, self.block(number).detections, [], BobSide(SOURCE, POLICY, self.custody))
+
     def start(self, number: int) -> None:
         """Begin a block; Bob's."""
         assert self.session is not None
-        program = bob_block(number, self.block(number).detections, [], BobSide(SOURCE, POLICY, self.custody))
-        self.events += self.session.start_block(number, program)
+        self.events += self.session.start_block(number, self.program(number))
 
     @property
     def ended(self) -> list[BlockEnded]:
