@@ -12,12 +12,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from faintlink.acquisition.calibration.in_force import CONTEXT, MAX_AGE_S, load_in_force
 from faintlink.acquisition.knobs import turn
 from faintlink.acquisition.parties import draw_squash_seeds
 from faintlink.acquisition.report import RunReport
 from faintlink.acquisition.run import EXPECTED_RATE_HZ, Progress, Run
 from faintlink.core.config.link import LinkConfig
-from faintlink.core.config.loader import load_link
+from faintlink.core.config.loader import parse_link
 from faintlink.core.errors import ConfigError
 from faintlink.core.runfile.folder import SIMULATION
 from faintlink.postprocess.qkd.live import live_analysis
@@ -29,6 +30,8 @@ def take_run(
     *,
     duration_s: float | None = None,
     settings: Mapping[str, Any] | None = None,
+    calibration: Path | None = None,
+    max_age_s: float = MAX_AGE_S,
     expected_rate_hz: float = EXPECTED_RATE_HZ,
     progress: Progress | None = None,
 ) -> RunReport:
@@ -44,29 +47,39 @@ def take_run(
         Length on the receiver's clock; the link file's by default.
     settings
         Station parameters to set first, by name, such as ``alice_voa.attenuation``.
+    calibration
+        Folder of calibration records; the gate is that of the newest passed ones, and their figures go into the files.
+    max_age_s
+        Greatest age of a record.
     expected_rate_hz, progress
         As for `Run`.
 
     Raises
     ------
     ConfigError
-        A file is wrong, or link and station do not fit.
+        A file is wrong, link and station do not fit, or the calibration is missing or too old.
     FaintlinkError
         As `Run.execute`.
     """
     from faintlink.instruments.station import open_station
 
-    link = load_link(link_file)
+    text, link = parse_link(link_file)
     if not link.station:
         raise ConfigError(
             f"{link_file} names no station", hint="a run needs instruments: add `station: FILE.station.yaml`"
         )
+    texts = {}
+    if calibration is not None:
+        in_force = load_in_force(calibration, link, max_age_s=max_age_s)
+        text, link = in_force.applied_to(text, str(link_file))
+        texts[CONTEXT] = in_force.as_text()
     station_file = link_file.parent / link.station
     seeds = draw_squash_seeds(link)
     with open_station(station_file) as station, terminate_as_interrupt():
         turn(station, settings or {})
         context = {
-            "link": link_file.read_text(encoding="utf-8"),
+            **texts,
+            "link": text,
             "station": station_file.read_text(encoding="utf-8"),
             "origin": origin(station.snapshot()),
         }

@@ -20,7 +20,12 @@ BYTES_PER_TAG = 9.2
 """On disk, with chunks and index."""
 RESERVE_BYTES = 64 << 20
 """Kept free so that files can be sealed."""
-_SPECIAL_ROLES = {"sender": "PatternGenerator", "laser": "PulsedLaser", "detector": "SinglePhotonDetector"}
+_SPECIAL_ROLES = {
+    "sender": "PatternGenerator",
+    "laser": "PulsedLaser",
+    "detector": "SinglePhotonDetector",
+    "gate_delay": "DelayLine",
+}
 
 
 class Station(Protocol):

@@ -31,6 +31,8 @@ class GapCause(IntEnum):
     """Bytes of the stream could not be decoded."""
     DEVICE_RESTART = 5
     """The tagger started anew; its time base may have jumped."""
+    PLANNED_DEAD_TIME = 6
+    """The tagger was blind as its manual says, such as between two recordings; nothing failed."""
 
 
 @dataclass(frozen=True, slots=True)

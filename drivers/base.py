@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from qcodes.instrument import Instrument
 
-from faintlink.core.errors import ConfigError, DeviceReportedError
+from faintlink.core.errors import ConfigError, DeviceReportedError, UnsupportedFeatureError
 from faintlink.drivers.transport.link import ByteLink
 from faintlink.drivers.transport.serial_link import SerialLink
 from faintlink.drivers.transport.tcp_link import TcpLink
@@ -45,9 +45,34 @@ class DriverMixin:
     def safe_state(self) -> None:
         """Bring the device into a state in which it may be left alone."""
 
+    def _identify(self) -> None:
+        """Learn who answers, set ``capabilities``, and refuse another device; bases call it once the way is open."""
+
+    def _add_parameters(self) -> None:
+        """Add the parameters; bases call it once the device is identified."""
+
+    def _refuse_unless(self, expected: str, *, asked: str, answer: str) -> None:
+        """Raise unless an answer contains a regular expression, in whatever case.
+
+        Raises
+        ------
+        UnsupportedFeatureError
+            Another device answers.
+        """
+        if not re.search(expected, answer, re.IGNORECASE):
+            raise UnsupportedFeatureError(
+                f"{getattr(self, 'name', '')} at {getattr(self, 'address', '')} answers {asked} with {answer!r}, "
+                f"expected {expected!r}",
+                hint="check the address in the station file; this driver is for another device",
+                seen=answer,
+            )
+
 
 class LinkInstrument(DriverMixin, Instrument):
     """An instrument on a byte link.
+
+    A driver fills in ``_identify`` and ``_add_parameters``; it needs a constructor only for arguments of its own, which
+    it keeps before it calls this one.
 
     Parameters
     ----------
@@ -76,6 +101,8 @@ class LinkInstrument(DriverMixin, Instrument):
         self.address = address
         try:
             self.link = link or self._open(address)
+            self._identify()
+            self._add_parameters()
         except BaseException:
             self.close()
             raise

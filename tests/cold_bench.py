@@ -13,30 +13,22 @@ from faintlink.instruments.calibration.lab import Lab
 from faintlink.instruments.station import LabStation, open_station
 
 CONFIGS = Path(__file__).parent.parent / "lab_configs"
-TIME_BIN, POLARIZATION = "demo", "polarization_1ghz"
+TIME_BIN, POLARIZATION, PAIRS = "demo", "polarization_1ghz", "bbm92"
 _DETECTORS = {
     TIME_BIN: ("bob_detector_0", "bob_detector_1"),
     POLARIZATION: ("bob_detector_z0", "bob_detector_z1", "bob_detector_x0", "bob_detector_x1"),
 }
-_METER = """
-  alice_meter:
-    type: faintlink.instruments.mocks.meters.MockPowerMeter
-    init: {{bench: bench, seed: {seed}}}
-"""
+_METER = "MockPowerMeter\n    init: {bench: bench}"
 
 
 def write_configs(folder: Path, name: str, seed: int) -> Path:
-    """Write link and station of a mock link with a power meter and every role bound; return the link file."""
+    """Write link and station of a mock link of a seed; return the link file."""
     station = (CONFIGS / f"{name}.station.yaml").read_text(encoding="utf-8")
     before = {TIME_BIN: "seed: 7", POLARIZATION: "seed: 11"}[name]
     assert before in station
-    station = station.replace(before, f"seed: {seed}") + _METER.format(seed=seed)
+    assert _METER in station
+    station = station.replace(before, f"seed: {seed}").replace(_METER, f"{_METER[:-1]}, seed: {seed}}}")
     link = (CONFIGS / f"{name}.link.yaml").read_text(encoding="utf-8")
-    roles = ["attenuator: alice_voa", "power_meter: alice_meter"]
-    roles += [f"detector_{number}: {detector}" for number, detector in enumerate(_DETECTORS[name])]
-    roles += ["phase_modulator_2: bob_pm"] if name == TIME_BIN else []
-    assert "  attenuator: alice_voa\n" in link
-    link = link.replace("  attenuator: alice_voa\n", "".join(f"  {role}\n" for role in roles))
     (folder / f"{name}.station.yaml").write_text(station, encoding="utf-8")
     path = folder / f"{name}.link.yaml"
     path.write_text(link, encoding="utf-8")
@@ -64,6 +56,7 @@ def misalignment(name: str, seed: int) -> dict[str, Any]:
         knobs |= {f"{pm}.bias_voltage": between(-3.0, 3.0) for pm in ("alice_pm", "bob_pm")}
         knobs["alice_pm.drive_levels"] = [between(-1.0, 1.0) + level for level in (0.0, 5.0, 2.5, 7.5)]
         knobs["fibre.interferometer_phase"] = between(-np.pi, np.pi)
+        knobs["bob_delay.delay"] = 50.0 + between(-20.0, 20.0)
     else:
         knobs["alice_pol_mod.half_wave_voltage"] = between(4.0, 6.5)
         knobs["fibre.polarization_rotation"] = between(-180.0, 180.0)
@@ -79,4 +72,33 @@ def mock_lab(folder: Path, name: str, *, seed: int = 1, is_cold: bool = False) -
     with open_station(path.parent / link.station) as station:
         if is_cold:
             turn(station, misalignment(name, seed))
+        yield Lab.of(link, station), station
+
+
+def cold_pairs(seed: int) -> dict[str, Any]:
+    """Return knobs of a cold pair source: off, at a wrong level, behind a fibre that turns everything."""
+    rng = np.random.default_rng([seed, 92])
+    return {
+        "pair_source.enabled": False,
+        "pair_source.pair_rate": float(rng.uniform(1e6, 6e6)),
+        "fibre.polarization_rotation": float(rng.uniform(-180.0, 180.0)),
+        "fibre.retardance": float(rng.uniform(-180.0, 180.0)),
+        "bob_tagger.clock_offset": float(rng.uniform(-0.4, 0.4)),
+        "bob_tagger.clock_error": float(rng.uniform(-5.0, 5.0)),
+        "bob_pol_ctrl.angles": [float(rng.uniform(-90.0, 90.0)) for _ in range(3)],
+    }
+
+
+@contextmanager
+def pair_lab(folder: Path, *, seed: int = 1, is_cold: bool = False) -> Iterator[tuple[Lab, LabStation]]:
+    """Open the mock pair link, aligned or cold."""
+    station_text = (CONFIGS / f"{PAIRS}.station.yaml").read_text(encoding="utf-8")
+    assert "seed: 13" in station_text
+    link_file = folder / f"{PAIRS}.link.yaml"
+    (folder / f"{PAIRS}.station.yaml").write_text(station_text.replace("seed: 13", f"seed: {seed}"), encoding="utf-8")
+    link_file.write_text((CONFIGS / link_file.name).read_text(encoding="utf-8"), encoding="utf-8")
+    link = load_link(link_file)
+    with open_station(folder / link.station) as station:
+        if is_cold:
+            turn(station, cold_pairs(seed))
         yield Lab.of(link, station), station

@@ -26,6 +26,7 @@ class ArrivalTimes(Routine):
     """Find the arrival peak of each detector, take their skew out where they let us, and check the gate."""
 
     name = "arrival"
+    version = 2
     roles = ("sender",)
     options: ClassVar[Mapping[str, float]] = {"duration_s": 0.2, "gate_sigmas": 2.5}
 
@@ -150,7 +151,13 @@ def _gate_criteria(
         name = f"half width of the gate that detector {number} needs, in ps"
         criteria.append(Criterion(name, reach, spread, options["gate_half_width_ps"], "at most"))
         results[f"width_{number}_ps"] = fit["sigma_ps"]
-    results["gate_center_ps"] = sum(fit["centre_ps"] for fit in fits) / len(fits)
+    middle = sum(fit["centre_ps"] for fit in fits) / len(fits)
+    results["gate_center_ps"] = middle
+    results["gate_center_sigma_ps"] = math.sqrt(sum(fit.sigma("centre_ps") ** 2 for fit in fits)) / len(fits)
+    # The gate of a run: as wide as the worst detector needs.
+    widest = max(fits, key=lambda fit: abs(fit["centre_ps"] - middle) + options["gate_sigmas"] * fit["sigma_ps"])
+    results["gate_half_width_ps"] = abs(widest["centre_ps"] - middle) + options["gate_sigmas"] * widest["sigma_ps"]
+    results["gate_half_width_sigma_ps"] = options["gate_sigmas"] * widest.sigma("sigma_ps")
     return criteria
 
 

@@ -10,14 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from faintlink.acquisition.calibration.arrival import ArrivalTimes, SiftedErrors
+from faintlink.acquisition.calibration.pair_polarization import PairAlignment
+from faintlink.acquisition.calibration.pairs import CoincidencePeak, Heralding, PairErrors, PairLevel
 from faintlink.core.calibration.file import read_record, write_record
 from faintlink.core.calibration.records import CalibrationRecord, Verdict
 from faintlink.core.errors import ConfigError
+from faintlink.instruments.calibration.delay import DelayScan, GateDelay
 from faintlink.instruments.calibration.detectors import DetectorGaps, EfficiencyRatio
 from faintlink.instruments.calibration.intensity import IntensityBias
 from faintlink.instruments.calibration.lab import Lab
 from faintlink.instruments.calibration.light import Attenuation, DarkCounts, LaserSetup
 from faintlink.instruments.calibration.phase import PolarizationDrive, ReceiverPhase, SenderPhase
+from faintlink.instruments.calibration.photon_number import PhotonNumber
 from faintlink.instruments.calibration.polarization import PolarizationAlignment
 from faintlink.instruments.calibration.routine import Routine, execute, replay
 from faintlink.instruments.calibration.visibility import VisibilityTracking
@@ -29,8 +33,11 @@ ROUTINES: Mapping[str, Routine] = {
     for routine in (
         DarkCounts(),
         LaserSetup(),
+        GateDelay(),
         IntensityBias(),
         Attenuation(),
+        PhotonNumber(),
+        DelayScan(),
         ReceiverPhase(),
         SenderPhase(),
         PolarizationDrive(),
@@ -40,10 +47,15 @@ ROUTINES: Mapping[str, Routine] = {
         DetectorGaps(),
         VisibilityTracking(),
         SiftedErrors(),
+        CoincidencePeak(),
+        PairLevel(),
+        Heralding(),
+        PairAlignment(),
+        PairErrors(),
     )
 }
 """Every routine by name, in the order of a bring-up."""
-ADVISORY = frozenset({"dark_counts", "efficiency_ratio", "detector_gaps", "visibility"})
+ADVISORY = frozenset({"dark_counts", "efficiency_ratio", "detector_gaps", "visibility", "heralding"})
 """Those that only characterise: a bring-up goes on when one does not pass."""
 ATTEMPTS = 2
 """How often a bring-up tries a routine that did not pass."""
@@ -87,7 +99,7 @@ def bring_up(
     listener
         Called with each record.
     """
-    chosen = list(names) if names is not None else [r.name for r in ROUTINES.values() if not r.missing_roles(lab)]
+    chosen = list(names) if names is not None else routines_of(lab, options or {})
     records: list[CalibrationRecord] = []
     for name in chosen:
         routine = routine_named(name)
@@ -102,6 +114,17 @@ def bring_up(
             _log.warning("bring-up ends at %s: %s", name, record.reason)
             break
     return records
+
+
+def routines_of(lab: Lab, options: Mapping[str, float]) -> list[str]:
+    """Return the routines whose roles the link binds, in order.
+
+    The mean photon number comes from the power meter; from counts only where there is none and the detectors'
+    efficiency is given.
+    """
+    bound = [routine.name for routine in ROUTINES.values() if not routine.missing_roles(lab)]
+    is_counted = "power_meter" not in lab.roles and "photon_number.efficiency" in options
+    return [name for name in bound if name != PhotonNumber.name or is_counted]
 
 
 def _options_of(routine: str, options: Mapping[str, float]) -> dict[str, float]:

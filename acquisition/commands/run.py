@@ -17,6 +17,14 @@ import click
     help="Tags per second and receiver that the disk must hold.",
 )
 @click.option("--set", "knobs", multiple=True, metavar="NAME=VALUE", help="Set a station parameter before the run.")
+@click.option("--calibration", type=click.Path(path_type=Path), help="Folder of calibration records to go by.")
+@click.option(
+    "--calibration-max-age",
+    type=click.FloatRange(min=0.0, min_open=True),
+    default=24.0,
+    show_default=True,
+    help="Hours after which a calibration record is refused.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def run(
@@ -25,11 +33,15 @@ def run(
     duration: float | None,
     expected_rate: float,
     knobs: tuple[str, ...],
+    calibration: Path | None,
+    calibration_max_age: float,
     *,
     as_json: bool,
     quiet: bool,
 ) -> int:
     """Record a run of the link in LINK (a YAML file) on its station.
+
+    With --calibration the gate is that of the newest passed records, and their figures go into the run's files.
 
     Ctrl-C ends the run early; its files are sealed and valid, and the exit code is 130.
     """
@@ -43,6 +55,8 @@ def run(
         report = take_run(
             link,
             out,
+            calibration=calibration,
+            max_age_s=3600.0 * calibration_max_age,
             duration_s=duration,
             settings=parse_knobs(knobs),
             expected_rate_hz=expected_rate,

@@ -8,7 +8,7 @@ those of the A models at 1550 nm and are checked by the device itself, whose err
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import ClassVar, Self
 
 from qcodes.instrument import ChannelList, InstrumentChannel
 from qcodes.parameters import Parameter
@@ -17,10 +17,6 @@ from qcodes.validators import Bool, Numbers
 from faintlink.core.errors import UnsupportedFeatureError
 from faintlink.drivers.base import Capabilities, DriverMixin
 from faintlink.drivers.scpi import ScpiInstrument
-
-if TYPE_CHECKING:
-    from qcodes.instrument import VisaInstrumentKWArgs
-    from typing_extensions import Unpack
 
 GREATEST_ATTENUATION_DB = 45.0
 _ATTENUATORS = {"N7761A": 1, "N7762A": 2, "N7764A": 4}
@@ -118,14 +114,17 @@ class KeysightN776x(ScpiInstrument):
 
     verified_on_hardware: ClassVar[str | None] = None
     identity = r"N776[124]A"
+    capabilities: AttenuatorCapabilities
 
-    def __init__(self, name: str, address: str | None = None, **kwargs: "Unpack[VisaInstrumentKWArgs]") -> None:
-        super().__init__(name, address, **kwargs)
+    def _identify(self) -> None:
         model = re.search(self.identity, self.idn_text)
         if model is None:
-            raise UnsupportedFeatureError(f"{name}: {self.idn_text!r} names no known model")
+            raise UnsupportedFeatureError(f"{self.name}: {self.idn_text!r} names no known model")
         count = _ATTENUATORS[model.group()]
         self.capabilities = AttenuatorCapabilities(model.group(), count, GREATEST_ATTENUATION_DB)
+
+    def _add_parameters(self) -> None:
+        count = self.capabilities.attenuators
         channels = [KeysightN776xChannel(self, f"ch{number}", number) for number in range(1, count + 1)]
         for channel in channels:
             self.add_submodule(channel.short_name, channel)

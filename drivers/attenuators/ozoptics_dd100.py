@@ -17,6 +17,7 @@ from qcodes.validators import Numbers
 from faintlink.drivers.base import Capabilities
 from faintlink.drivers.dialogue import DialogueInstrument
 from faintlink.drivers.transport.link import ByteLink
+from faintlink.drivers.transport.step import Marker
 
 if TYPE_CHECKING:
     from qcodes.instrument import InstrumentBaseKWArgs
@@ -64,6 +65,7 @@ class OZOpticsDD100(DialogueInstrument):
     """
 
     verified_on_hardware: ClassVar[str | None] = None
+    marker: Marker | None = Marker.of(b"D\r", rb"DPos:.*?Done\r\n\r\n")
     default_timeout_s: ClassVar[float] = 5.0
 
     def __init__(
@@ -75,21 +77,21 @@ class OZOpticsDD100(DialogueInstrument):
         link: ByteLink | None = None,
         **kwargs: "Unpack[InstrumentBaseKWArgs]",
     ) -> None:
-        super().__init__(name, address, link=link, **kwargs)
-        self.capabilities = Capabilities("DD-100-MC")
         self._greatest_db = greatest_attenuation
-        try:
-            self._display()
-        except BaseException:
-            self.close()
-            raise
+        super().__init__(name, address, link=link, **kwargs)
+
+    def _identify(self) -> None:
+        self.capabilities = Capabilities("DD-100-MC")
+        self._display()
+
+    def _add_parameters(self) -> None:
         self.attenuation: Parameter[float, Self] = self.add_parameter(
             "attenuation",
             label="Attenuation",
             unit="dB",
             get_cmd=lambda: self._display()[1],
             set_cmd=self._set_attenuation,
-            vals=Numbers(0.0, greatest_attenuation),
+            vals=Numbers(0.0, self._greatest_db),
         )
         """Attenuation that the device realizes, positive is loss."""
         self.steps: Parameter[int, Self] = self.add_parameter(

@@ -60,13 +60,14 @@ class QuantumOpusAmpSim(Sim900Module):
     """
 
     verified_on_hardware: ClassVar[str | None] = None
+    identity_query: ClassVar[str] = "+A?"
 
     def __init__(self, name: str, address: str, *, port: int, **kwargs: "Unpack[InstrumentBaseKWArgs]") -> None:
         super().__init__(name, address, port=port, **kwargs)
         self.capabilities = Capabilities("amp-sim")
         self._last_bias_v = 0.0
         try:
-            self.idn_text = self.ask("+A?")
+            self.idn_text = self.ask(self.identity_query)
             self._set_low_gain(False)
         except BaseException:
             self.close()

@@ -1,7 +1,8 @@
 """Stanford Research Systems SIM900 mainframe: the way to the modules in its slots.
 
 A module is an instrument of its own that names the mainframe and its port; what it says is tunnelled. Before a
-question the port is read empty, so that no stale answer can be taken for the new one.
+question the port is read empty, and after a lost answer the module is first asked who it is, so that no stale answer
+can be taken for the new one.
 
 Sources: SNDT, NINP and RAWN as in SRS' SIM900 manual and QMI's driver for it. Unverified on a device.
 """
@@ -15,9 +16,10 @@ from qcodes.instrument import Instrument
 from faintlink.core.errors import ConfigError, ConnectionLostError, DeviceReportedError
 from faintlink.drivers.base import Capabilities, DriverMixin
 from faintlink.drivers.scpi import ScpiInstrument
+from faintlink.drivers.transport.step import Marker, Step
 
 if TYPE_CHECKING:
-    from qcodes.instrument import InstrumentBaseKWArgs, VisaInstrumentKWArgs
+    from qcodes.instrument import InstrumentBaseKWArgs
     from typing_extensions import Unpack
 
 PORTS = range(1, 9)
@@ -49,8 +51,7 @@ class SRSSIM900(ScpiInstrument):
     module_timeout_s: ClassVar[float] = 2.0
     """Longest wait for a module's answer."""
 
-    def __init__(self, name: str, address: str | None = None, **kwargs: "Unpack[VisaInstrumentKWArgs]") -> None:
-        super().__init__(name, address, **kwargs)
+    def _identify(self) -> None:
         self.capabilities = Capabilities("SIM900")
 
     def tell_module(self, port: int, message: str) -> None:
@@ -68,17 +69,24 @@ class SRSSIM900(ScpiInstrument):
         with self.lock:
             self._read_empty(port)
             self.tell_module(port, message)
-            deadline = time.monotonic() + self.module_timeout_s
-            while not (waiting := self._waiting(port)):
-                if time.monotonic() > deadline:
-                    raise ConnectionLostError(
-                        f"the module at port {port} of {self.full_name} does not answer; sent {message!r}",
-                        hint="check that a module is in that slot, and its number in the station file",
-                        device=self.full_name,
-                        sent=message,
-                    )
-                time.sleep(_POLL_S)
-            return self._read(port, waiting).strip()
+            answer = self.receive_from(port, self.module_timeout_s)
+        if not answer:
+            raise ConnectionLostError(
+                f"the module at port {port} of {self.full_name} does not answer; sent {message!r}",
+                hint="check that a module is in that slot, and its number in the station file",
+                device=self.full_name,
+                sent=message,
+            )
+        return answer.strip()
+
+    def receive_from(self, port: int, timeout_s: float) -> str:
+        """Return what the module at a port says, waiting at most so long for its beginning; empty if nothing."""
+        deadline = time.monotonic() + timeout_s
+        while not (waiting := self._waiting(port)):
+            if time.monotonic() > deadline:
+                return ""
+            time.sleep(_POLL_S)
+        return self._read(port, waiting)
 
     def _waiting(self, port: int) -> int:
         answer = self.ask(f"NINP? {port}").strip()
@@ -125,9 +133,20 @@ class Sim900Module(DriverMixin, Instrument):
         There is no such mainframe, or no such port.
     """
 
+    identity_query: ClassVar[str] = "*IDN?"
+    """Harmless question whose answer does not change; the driver keeps it as ``idn_text``."""
+    quiet_s: ClassVar[float] = 0.1
+    """How long the module must be silent after a lost answer."""
+    patience_s: ClassVar[float] = 3.0
+    """How long to wait for that silence, and then for the answer to ``identity_query``."""
+    late_s: ClassVar[float] = 1.0
+    """Silence after which a lost answer to ``identity_query`` itself no longer counts as late."""
+
     def __init__(self, name: str, address: str, *, port: int, **kwargs: "Unpack[InstrumentBaseKWArgs]") -> None:
         super().__init__(name, **kwargs)
         self.port = port
+        self.idn_text = ""
+        self._step = Step(name, quiet_s=self.quiet_s, patience_s=self.patience_s, late_s=self.late_s)
         try:
             self.mainframe = self._find_mainframe(address)
             if port not in PORTS:
@@ -147,11 +166,25 @@ class Sim900Module(DriverMixin, Instrument):
 
     def ask_raw(self, cmd: str) -> str:
         """Send a question and return the answer."""
-        return self.mainframe.ask_module(self.port, cmd)
+        with self.lock:
+            self._fall_into_step()
+            with self._step.asking(cmd.encode("latin-1")):
+                return self.mainframe.ask_module(self.port, cmd)
 
     def write_raw(self, cmd: str) -> None:
         """Send a command."""
-        self.mainframe.tell_module(self.port, cmd)
+        with self.lock:
+            self._fall_into_step()
+            self.mainframe.tell_module(self.port, cmd)
+
+    def _fall_into_step(self) -> None:
+        if not (self._step.is_lost and self.idn_text):
+            return
+        self._step.regain(
+            lambda request: self.mainframe.tell_module(self.port, request.decode("latin-1")),
+            lambda timeout_s: self.mainframe.receive_from(self.port, timeout_s).encode("latin-1"),
+            Marker.of(self.identity_query.encode("latin-1"), re.escape(self.idn_text.strip().encode("latin-1"))),
+        )
 
     def number(self, query: str) -> float:
         """Return the number that a question is answered with.

@@ -14,19 +14,15 @@ on a device.
 
 import re
 import time
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import ClassVar, Self
 
 from qcodes.parameters import Parameter
 from qcodes.validators import Numbers
 
-from faintlink.core.errors import InterlockError, UnsupportedFeatureError
+from faintlink.core.errors import InterlockError
 from faintlink.drivers.base import Capabilities
 from faintlink.drivers.dialogue import DialogueInstrument
-from faintlink.drivers.transport.link import ByteLink
-
-if TYPE_CHECKING:
-    from qcodes.instrument import InstrumentBaseKWArgs
-    from typing_extensions import Unpack
+from faintlink.drivers.transport.step import Marker
 
 GREATEST_DELAY_PS = 650.0
 STEPS_PER_TURN = 32768
@@ -69,19 +65,11 @@ class OZOpticsODL650(DialogueInstrument):
     """
 
     verified_on_hardware: ClassVar[str | None] = None
+    marker: Marker | None = Marker.of(b"V1\r\n", rb"ODL.*?Done")
     move_s: ClassVar[float] = 60.0
     """Longest time for a move."""
 
-    def __init__(
-        self, name: str, address: str, *, link: ByteLink | None = None, **kwargs: "Unpack[InstrumentBaseKWArgs]"
-    ) -> None:
-        super().__init__(name, address, link=link, **kwargs)
-        try:
-            self._model = self._identify()
-        except BaseException:
-            self.close()
-            raise
-        self.capabilities = Capabilities(self._model)
+    def _add_parameters(self) -> None:
         self.delay: Parameter[float, Self] = self.add_parameter(
             "delay",
             label="Delay",
@@ -97,15 +85,10 @@ class OZOpticsODL650(DialogueInstrument):
         )
         """Whether the line knows where it is."""
 
-    def _identify(self) -> str:
-        model = self.ask_raw("V1")
-        if "ODL" not in model.upper():
-            raise UnsupportedFeatureError(
-                f"{self.name} at {self.address} answers V1 with {model!r}, expected a name with ODL",
-                hint="check the port in the station file; this driver is for another device",
-                seen=model,
-            )
-        return model
+    def _identify(self) -> None:
+        self._model = self.ask_raw("V1")
+        self._refuse_unless("ODL", asked="V1", answer=self._model)
+        self.capabilities = Capabilities(self._model)
 
     def ask_raw(self, cmd: str) -> str:
         """Return what stands between a command's echo, if it is on, and ``Done``."""

@@ -8,7 +8,7 @@ Sources: commands, units and limits as Instrumental's driver for this detector u
 not at hand, so the unit of the dead time above all wants a check against ``DEADTIME:CAPABILITY?``. Unverified.
 """
 
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from qcodes.parameters import Parameter
 from qcodes.validators import Bool, Enum, Numbers
@@ -16,10 +16,6 @@ from qcodes.validators import Bool, Enum, Numbers
 from faintlink.core.errors import DeviceReportedError, InterlockError
 from faintlink.drivers.base import Capabilities
 from faintlink.drivers.scpi import ScpiInstrument
-
-if TYPE_CHECKING:
-    from qcodes.instrument import VisaInstrumentKWArgs
-    from typing_extensions import Unpack
 
 GREATEST_BIAS_V = 250.0
 MICRO = 1e-6
@@ -65,9 +61,10 @@ class IdqID120(ScpiInstrument):
     error_query = ""
     default_timeout = 5.0
 
-    def __init__(self, name: str, address: str | None = None, **kwargs: "Unpack[VisaInstrumentKWArgs]") -> None:
-        super().__init__(name, address, **kwargs)
+    def _identify(self) -> None:
         self.capabilities = Capabilities("ID120")
+
+    def _add_parameters(self) -> None:
         self._add_bias()
         self._add_counting()
         self._add_cooling()

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from qcodes.parameters import Parameter
 from qcodes.validators import Bool, Numbers
 
-from faintlink.core.errors import InterlockError, UnsupportedFeatureError
+from faintlink.core.errors import InterlockError
 from faintlink.drivers.base import Capabilities
 from faintlink.drivers.dialogue import DialogueInstrument
 from faintlink.drivers.transport.link import ByteLink
+from faintlink.drivers.transport.step import Marker
 
 if TYPE_CHECKING:
     from qcodes.instrument import InstrumentBaseKWArgs
@@ -56,6 +57,7 @@ class SFifteenSPD(DialogueInstrument):
     """
 
     verified_on_hardware: ClassVar[str | None] = None
+    marker: Marker | None = Marker.of(b"*idn?\r\n", rb"SPD[^\r]*\r\n")
     default_baud: ClassVar[int] = 9600
 
     def __init__(
@@ -69,32 +71,24 @@ class SFifteenSPD(DialogueInstrument):
         link: ByteLink | None = None,
         **kwargs: "Unpack[InstrumentBaseKWArgs]",
     ) -> None:
+        self._greatest_bias_v, self._efficiency, self._dead_time_s = greatest_bias, efficiency, dead_time
         super().__init__(name, address, link=link, **kwargs)
-        try:
-            self._idn = self._identify()
-        except BaseException:
-            self.close()
-            raise
-        self.capabilities = Capabilities(self._idn)
-        self._add_bias(greatest_bias)
+
+    def _add_parameters(self) -> None:
+        self._add_bias(self._greatest_bias_v)
         self._add_cooler()
         self._add_counter()
-        if efficiency is not None:
-            self.efficiency: Parameter[float, Self] = self._given("efficiency", "Efficiency", "", efficiency)
+        if self._efficiency is not None:
+            self.efficiency: Parameter[float, Self] = self._given("efficiency", "Efficiency", "", self._efficiency)
             """Detection efficiency of the calibration; there if it was given."""
-        if dead_time is not None:
-            self.dead_time: Parameter[float, Self] = self._given("dead_time", "Dead time", "s", dead_time)
+        if self._dead_time_s is not None:
+            self.dead_time: Parameter[float, Self] = self._given("dead_time", "Dead time", "s", self._dead_time_s)
             """Dead time of the calibration; there if it was given."""
 
-    def _identify(self) -> str:
-        answer = self.ask_raw("*idn?")
-        if "SPD" not in answer.upper():
-            raise UnsupportedFeatureError(
-                f"{self.name} at {self.address} answers *idn? with {answer!r}, expected a name with SPD",
-                hint="check the port in the station file; this driver is for another device",
-                seen=answer,
-            )
-        return answer
+    def _identify(self) -> None:
+        self._idn = self.ask_raw("*idn?")
+        self._refuse_unless("SPD", asked="*idn?", answer=self._idn)
+        self.capabilities = Capabilities(self._idn)
 
     def _add_bias(self, greatest_bias: float) -> None:
         self.working_bias: Parameter[float, Self] = self.add_parameter(

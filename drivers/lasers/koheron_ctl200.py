@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from qcodes.parameters import Parameter
 from qcodes.validators import Bool, Numbers
 
-from faintlink.core.errors import DeviceReportedError, InterlockError, UnsupportedFeatureError
+from faintlink.core.errors import DeviceReportedError, InterlockError
 from faintlink.drivers.base import Capabilities
 from faintlink.drivers.dialogue import DialogueInstrument
 from faintlink.drivers.lasers.koheron_ctl200_codec import (
@@ -25,6 +25,7 @@ from faintlink.drivers.lasers.koheron_ctl200_codec import (
 )
 from faintlink.drivers.lasers.thermistor import SteinhartHart
 from faintlink.drivers.transport.link import ByteLink
+from faintlink.drivers.transport.step import Marker
 
 if TYPE_CHECKING:
     from qcodes.instrument import InstrumentBaseKWArgs
@@ -61,6 +62,7 @@ class KoheronCTL200(DialogueInstrument):
     """
 
     verified_on_hardware: ClassVar[str | None] = None
+    marker: Marker | None = Marker.of(b"model\r\n", rb"model[^>]*>>")
     default_baud: ClassVar[int] = 115200
 
     def __init__(
@@ -73,27 +75,19 @@ class KoheronCTL200(DialogueInstrument):
         link: ByteLink | None = None,
         **kwargs: "Unpack[InstrumentBaseKWArgs]",
     ) -> None:
-        super().__init__(name, address, link=link, **kwargs)
         self.thermistor_law = SteinhartHart(*thermistor) if thermistor else SteinhartHart()
-        try:
-            self._model = self._identify()
-        except BaseException:
-            self.close()
-            raise
-        self.capabilities = Capabilities(self._model)
-        self._add_laser(diode_limit)
+        self._diode_limit_a = diode_limit
+        super().__init__(name, address, link=link, **kwargs)
+
+    def _add_parameters(self) -> None:
+        self._add_laser(self._diode_limit_a)
         self._add_cooler()
         self._add_protection()
 
-    def _identify(self) -> str:
-        model = self.ask_raw("model")
-        if model.split("-")[0] not in MODELS:
-            raise UnsupportedFeatureError(
-                f"{self.name} at {self.address} answers model with {model!r}, expected one of {', '.join(MODELS)}",
-                hint="check the port in the station file; this driver is for another device",
-                seen=model,
-            )
-        return model
+    def _identify(self) -> None:
+        self._model = self.ask_raw("model")
+        self._refuse_unless(f"^({'|'.join(MODELS)})(-|$)", asked="model", answer=self._model)
+        self.capabilities = Capabilities(self._model)
 
     def ask_raw(self, cmd: str) -> str:
         """Return the value line of a command."""

@@ -10,7 +10,7 @@ operation manual, which was not at hand): unverified on a device.
 
 import time
 from enum import IntEnum
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import ClassVar, Self
 
 from qcodes.parameters import Parameter
 from qcodes.validators import Bool, Numbers
@@ -18,10 +18,6 @@ from qcodes.validators import Bool, Numbers
 from faintlink.core.errors import ConnectionLostError, InterlockError
 from faintlink.drivers.base import Capabilities
 from faintlink.drivers.scpi import ScpiInstrument
-
-if TYPE_CHECKING:
-    from qcodes.instrument import VisaInstrumentKWArgs
-    from typing_extensions import Unpack
 
 SPEEDS_NM_PER_S = (1, 2, 5, 10, 20, 50, 100, 200)
 """Sweep speeds that the device offers."""
@@ -80,9 +76,10 @@ class SantecTSL570(ScpiInstrument):
     error_query = ":SYST:ERR?"
     default_terminator = "\r"
 
-    def __init__(self, name: str, address: str | None = None, **kwargs: "Unpack[VisaInstrumentKWArgs]") -> None:
-        super().__init__(name, address, **kwargs)
+    def _identify(self) -> None:
         self.capabilities = Capabilities("TSL-570")
+
+    def _add_parameters(self) -> None:
         shortest_nm, longest_nm = float(self.ask(":WAV:MIN?")), float(self.ask(":WAV:MAX?"))
         self._range_nm = Numbers(shortest_nm, longest_nm)
         self.wavelength: Parameter[float, Self] = self.add_parameter(

@@ -85,9 +85,9 @@ class TopticaDLCpro(DriverMixin, Instrument):
         except BaseException:
             self.close()
             raise
-        self._add_parameters(Numbers(*limits_nm))
+        self._add_device_parameters(Numbers(*limits_nm))
 
-    def _add_parameters(self, range_nm: Numbers) -> None:
+    def _add_device_parameters(self, range_nm: Numbers) -> None:
         self.wavelength: Parameter[float, Self] = self.add_parameter(
             "wavelength",
             label="Wavelength",

@@ -9,7 +9,7 @@ AVERage and ZERO from the command list of Thorlabs' PM100D operation manual. Unv
 
 import math
 import time
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import ClassVar, Self
 
 from qcodes.parameters import Parameter
 from qcodes.validators import Bool, Ints, Numbers
@@ -17,10 +17,6 @@ from qcodes.validators import Bool, Ints, Numbers
 from faintlink.core.errors import ConnectionLostError, DeviceReportedError
 from faintlink.drivers.base import Capabilities
 from faintlink.drivers.scpi import ScpiInstrument
-
-if TYPE_CHECKING:
-    from qcodes.instrument import VisaInstrumentKWArgs
-    from typing_extensions import Unpack
 
 SCPI_INFINITY = 9.9e37
 """What SCPI devices answer when a measurement is beyond their range (SCPI-1999 volume 1, 7.2.1)."""
@@ -48,9 +44,10 @@ class ThorlabsPM100D(ScpiInstrument):
     verified_on_hardware: ClassVar[str | None] = None
     identity = r"PM100D"
 
-    def __init__(self, name: str, address: str | None = None, **kwargs: "Unpack[VisaInstrumentKWArgs]") -> None:
-        super().__init__(name, address, **kwargs)
+    def _identify(self) -> None:
         self.capabilities = Capabilities("PM100D")
+
+    def _add_parameters(self) -> None:
         self.write("SENS:POW:UNIT W")
         self._add_measurements()
         self._add_settings()

@@ -22,6 +22,7 @@ from faintlink.core.errors import InterlockError
 from faintlink.drivers.base import Capabilities, DriverMixin
 from faintlink.drivers.dialogue import DialogueInstrument
 from faintlink.drivers.transport.link import ByteLink
+from faintlink.drivers.transport.step import Marker
 
 if TYPE_CHECKING:
     from qcodes.instrument import InstrumentBaseKWArgs
@@ -110,6 +111,7 @@ class OZOpticsEPC(DialogueInstrument):
     """
 
     verified_on_hardware: ClassVar[str | None] = None
+    marker: Marker | None = Marker.of(b"V?\r\n", rb"Voltage[^\r]*\r\nDone\r\n")
 
     def __init__(
         self,
@@ -120,13 +122,14 @@ class OZOpticsEPC(DialogueInstrument):
         link: ByteLink | None = None,
         **kwargs: "Unpack[InstrumentBaseKWArgs]",
     ) -> None:
+        self._half_wave_v = half_wave_voltage
         super().__init__(name, address, link=link, **kwargs)
+
+    def _identify(self) -> None:
         self.capabilities = Capabilities("EPC")
-        try:
-            self.read_channels("V?")
-        except BaseException:
-            self.close()
-            raise
+        self.read_channels("V?")
+
+    def _add_parameters(self) -> None:
         channels = [OZOpticsEPCChannel(self, f"ch{number}", number) for number in range(1, SQUEEZERS + 1)]
         for channel in channels:
             self.add_submodule(channel.short_name, channel)
@@ -134,8 +137,8 @@ class OZOpticsEPC(DialogueInstrument):
             "channels", ChannelList(self, "channels", OZOpticsEPCChannel, channels).to_channel_tuple()
         )
         self._add_modes()
-        if half_wave_voltage is not None:
-            self._add_angles(half_wave_voltage)
+        if self._half_wave_v is not None:
+            self._add_angles(self._half_wave_v)
 
     def _add_modes(self) -> None:
         self.voltages: Parameter[tuple[float, ...], Self] = self.add_parameter(

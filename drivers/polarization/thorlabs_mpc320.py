@@ -10,13 +10,14 @@ Sources: as `faintlink.drivers.polarization.thorlabs_apt_codec`; 1370 counts are
 
 import time
 from collections.abc import Sequence as Angles
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import ClassVar, Self
 
 from qcodes.parameters import Parameter
 from qcodes.validators import Ints, Numbers, Sequence
 
-from faintlink.core.errors import ConnectionLostError, DeviceReportedError, FormatError, UnsupportedFeatureError
-from faintlink.drivers.base import Capabilities, LinkInstrument
+from faintlink.core.errors import ConnectionLostError, DeviceReportedError, FormatError
+from faintlink.drivers.base import Capabilities
+from faintlink.drivers.dialogue import DialogueInstrument
 from faintlink.drivers.polarization.thorlabs_apt_codec import (
     HEADER_BYTES,
     Message,
@@ -32,11 +33,7 @@ from faintlink.drivers.polarization.thorlabs_apt_codec import (
     parse_paddles,
     parse_status,
 )
-from faintlink.drivers.transport.link import ByteLink
-
-if TYPE_CHECKING:
-    from qcodes.instrument import InstrumentBaseKWArgs
-    from typing_extensions import Unpack
+from faintlink.drivers.transport.step import Marker
 
 GREATEST_ANGLE_DEG = 170.0
 _COUNTS = 1370
@@ -57,7 +54,7 @@ def counts_to_angle(counts: int) -> float:
     return counts / _COUNTS * GREATEST_ANGLE_DEG
 
 
-class ThorlabsMPC320(LinkInstrument):
+class ThorlabsMPC320(DialogueInstrument):
     """Three motorised paddles.
 
     Parameters
@@ -80,20 +77,11 @@ class ThorlabsMPC320(LinkInstrument):
     verified_on_hardware: ClassVar[str | None] = None
     default_baud = 115200
     default_rtscts = True
+    marker: Marker | None = Marker.of(encode(Message(MessageId.HW_REQ_INFO)), rb"\x06\x00\x54\x00[\x01\x81].{85}")
     move_timeout_s: ClassVar[float] = 10.0
     """Longest wait for the paddles to arrive."""
 
-    def __init__(
-        self, name: str, address: str, *, link: ByteLink | None = None, **kwargs: "Unpack[InstrumentBaseKWArgs]"
-    ) -> None:
-        super().__init__(name, address, link=link, **kwargs)
-        try:
-            self._serial, model, self._firmware = self._check_identity()
-            self.capabilities = Capabilities(model)
-            self.enable()
-        except BaseException:
-            self.close()
-            raise
+    def _add_parameters(self) -> None:
         self.angles: Parameter[tuple[float, ...], Self] = self.add_parameter(
             "angles",
             label="Paddle angles",
@@ -113,15 +101,12 @@ class ThorlabsMPC320(LinkInstrument):
         )
         """Share of the greatest velocity, which is 400°/s."""
 
-    def _check_identity(self) -> tuple[int, str, str]:
-        serial, model, firmware = parse_info(self._ask(Message(MessageId.HW_REQ_INFO), MessageId.HW_GET_INFO).data)
-        if "MPC" not in model.upper():
-            raise UnsupportedFeatureError(
-                f"{self.name} at {self.address} is {model!r}, expected an MPC320",
-                hint="check the port in the station file",
-                seen=model,
-            )
-        return serial, model, firmware
+    def _identify(self) -> None:
+        info = self._ask(Message(MessageId.HW_REQ_INFO), MessageId.HW_GET_INFO)
+        self._serial, model, self._firmware = parse_info(info.data)
+        self._refuse_unless("MPC", asked="who it is", answer=model)
+        self.capabilities = Capabilities(model)
+        self.enable()
 
     def get_idn(self) -> dict[str, str | None]:
         """Return what the device says of itself."""
@@ -135,15 +120,15 @@ class ThorlabsMPC320(LinkInstrument):
 
     def _ask(self, question: Message, wanted: MessageId, *, channel: int | None = None) -> Message:
         """Return the answer of the wanted number, and of the wanted channel if one is named."""
-        with self.lock:
-            self.link.drain()
-            sent = encode(question)
-            self.link.write(sent)
-            deadline = time.monotonic() + self.link.timeout_s
-            while time.monotonic() < deadline:
-                message = self._next_message(sent)
-                if message.number == wanted and channel in (None, int.from_bytes(message.data[:2], "little")):
-                    return message
+        sent = encode(question)
+        return self.exchange(sent, lambda: self._received(sent, wanted, channel))
+
+    def _received(self, sent: bytes, wanted: MessageId, channel: int | None) -> Message:
+        deadline = time.monotonic() + self.link.timeout_s
+        while time.monotonic() < deadline:
+            message = self._next_message(sent)
+            if message.number == wanted and channel in (None, int.from_bytes(message.data[:2], "little")):
+                return message
         raise ConnectionLostError(
             f"{self.full_name} talks but does not answer; sent {sent!r}",
             hint="check that this is the device's own port; then open the instrument again",

@@ -16,6 +16,7 @@ from faintlink.core.errors import ConfigError
 from faintlink.drivers.base import Capabilities
 from faintlink.drivers.dialogue import DialogueInstrument
 from faintlink.drivers.transport.link import ByteLink
+from faintlink.drivers.transport.step import Marker
 
 if TYPE_CHECKING:
     from qcodes.instrument import InstrumentBaseKWArgs
@@ -73,6 +74,7 @@ class AgiltronFF(DialogueInstrument):
     """
 
     verified_on_hardware: ClassVar[str | None] = None
+    marker: Marker | None = Marker.of(encode_get(), rb"\x01\x11\x00.")
     default_timeout_s: ClassVar[float] = 0.5
 
     def __init__(
@@ -86,16 +88,16 @@ class AgiltronFF(DialogueInstrument):
     ) -> None:
         if not 2 <= outputs <= 255:
             raise ConfigError(f"{name}: a switch has 2 to 255 outputs, got {outputs}")
-        super().__init__(name, address, link=link, **kwargs)
         self._outputs = outputs
-        self.capabilities = Capabilities(f"FF 1x{outputs}")
-        try:
-            self._connected()
-        except BaseException:
-            self.close()
-            raise
+        super().__init__(name, address, link=link, **kwargs)
+
+    def _identify(self) -> None:
+        self.capabilities = Capabilities(f"FF 1x{self._outputs}")
+        self._connected()
+
+    def _add_parameters(self) -> None:
         self.position: Parameter[int, Self] = self.add_parameter(
-            "position", label="Position", get_cmd=self._connected, set_cmd=self._connect, vals=Ints(1, outputs)
+            "position", label="Position", get_cmd=self._connected, set_cmd=self._connect, vals=Ints(1, self._outputs)
         )
         """Connected output, from 1."""
 

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from qcodes.parameters import Parameter
 from qcodes.validators import Ints
 
-from faintlink.core.errors import ConfigError, UnsupportedFeatureError
+from faintlink.core.errors import ConfigError
 from faintlink.drivers.base import Capabilities
 from faintlink.drivers.dialogue import DialogueInstrument
 from faintlink.drivers.transport.link import ByteLink
+from faintlink.drivers.transport.step import Marker
 
 if TYPE_CHECKING:
     from qcodes.instrument import InstrumentBaseKWArgs
@@ -49,6 +50,7 @@ class ThorlabsOSW(DialogueInstrument):
     """
 
     verified_on_hardware: ClassVar[str | None] = None
+    marker: Marker | None = Marker.of(b"I?\n", rb"OSW[^\r]*\r\n")
     default_baud: ClassVar[int] = 115200
     default_rtscts: ClassVar[bool] = True
     switching_s: ClassVar[float] = 3.0
@@ -65,29 +67,20 @@ class ThorlabsOSW(DialogueInstrument):
     ) -> None:
         if positions < 2:
             raise ConfigError(f"{name}: a switch has two positions or more, got {positions}")
-        super().__init__(name, address, link=link, **kwargs)
         self._positions = positions
-        try:
-            self._board = self._identify()
-            self._type_code = self.ask_raw("T?")
-        except BaseException:
-            self.close()
-            raise
-        self.capabilities = Capabilities(self._board)
+        super().__init__(name, address, link=link, **kwargs)
+
+    def _add_parameters(self) -> None:
         self.position: Parameter[int, Self] = self.add_parameter(
-            "position", label="Position", get_cmd=self._position, set_cmd=self._switch, vals=Ints(1, positions)
+            "position", label="Position", get_cmd=self._position, set_cmd=self._switch, vals=Ints(1, self._positions)
         )
         """Connected position, from 1."""
 
-    def _identify(self) -> str:
-        board = self.ask_raw("I?")
-        if "OSW" not in board.upper():
-            raise UnsupportedFeatureError(
-                f"{self.name} at {self.address} answers I? with {board!r}, expected a name with OSW",
-                hint="check the port in the station file; this driver is for another device",
-                seen=board,
-            )
-        return board
+    def _identify(self) -> None:
+        self._board = self.ask_raw("I?")
+        self._refuse_unless("OSW", asked="I?", answer=self._board)
+        self._type_code = self.ask_raw("T?")
+        self.capabilities = Capabilities(self._board)
 
     def ask_raw(self, cmd: str) -> str:
         """Return the line that answers a query."""

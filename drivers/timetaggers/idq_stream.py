@@ -146,7 +146,7 @@ class IDQStream(DeviceStream):
         self._index += 1
         times_ps, channels, bad = merged(messages, origin_ps=origin_ps, length_ps=self._period_ps)
         block = self.tags.block(times_ps, channels)
-        self.tags.note(origin_ps + self._length_ps, origin_ps + self._period_ps, GapCause.DEVICE_OVERFLOW)
+        self.tags.note(origin_ps + self._length_ps, origin_ps + self._period_ps, GapCause.PLANNED_DEAD_TIME)
         if bad:
             self.tags.lose(GapCause.RECORD_DAMAGED, lost=bad, since_ps=before_ps)
         lost = self._controller.lost_since_last_asked() if self.is_running else 0

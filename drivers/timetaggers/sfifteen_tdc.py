@@ -15,14 +15,16 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from qcodes.parameters import Parameter
 from qcodes.validators import Enum, Ints, Numbers
 
-from faintlink.core.errors import LocalProtocolError, UnsupportedFeatureError
+from faintlink.core.errors import LocalProtocolError
 from faintlink.core.formats.detection import FormatName
 from faintlink.core.formats.sfifteen import LAYOUTS, StampLayout
 from faintlink.core.tags import TagBlock, concatenate
-from faintlink.drivers.base import Capabilities, LinkInstrument
+from faintlink.drivers.base import Capabilities
+from faintlink.drivers.dialogue import DialogueInstrument
 from faintlink.drivers.timetaggers.sfifteen_stamps import StampStream
 from faintlink.drivers.timetaggers.stream import DeviceStream, Silence
 from faintlink.drivers.transport.link import ByteLink
+from faintlink.drivers.transport.step import Marker
 
 if TYPE_CHECKING:
     from qcodes.instrument import InstrumentBaseKWArgs
@@ -95,7 +97,7 @@ class SFifteenStream(DeviceStream):
         return concatenate(blocks)
 
 
-class SFifteenTDC(LinkInstrument):
+class SFifteenTDC(DialogueInstrument):
     """What TDC1 and TDC2 share; use one of them.
 
     Parameters
@@ -120,19 +122,7 @@ class SFifteenTDC(LinkInstrument):
     silence_s: ClassVar[float] = 2.0
     """Longest time without a word, dummies included, after which a stream counts as dead."""
     layout: StampLayout
-
-    def __init__(
-        self, name: str, address: str, *, link: ByteLink | None = None, **kwargs: "Unpack[InstrumentBaseKWArgs]"
-    ) -> None:
-        super().__init__(name, address, link=link, **kwargs)
-        self._stream: SFifteenStream | None = None
-        try:
-            self._identify()
-        except BaseException:
-            self.close()
-            raise
-        self.capabilities = Capabilities(self.identity)
-        self._add_parameters()
+    _stream: "SFifteenStream | None" = None
 
     def _identify(self) -> None:
         # A stream that an earlier program left running would answer in its place.
@@ -140,12 +130,9 @@ class SFifteenTDC(LinkInstrument):
         while self.link.read_some(_QUIET_S):
             pass
         self.idn_text = self._ask("*idn?")
-        if self.identity.lower() not in self.idn_text.lower():
-            raise UnsupportedFeatureError(
-                f"{self.name} at {self.address} answers *idn? with {self.idn_text!r}, expected {self.identity!r}",
-                hint="check the port in the station file; this driver is for another device",
-                seen=self.idn_text,
-            )
+        self._refuse_unless(re.escape(self.identity), asked="*idn?", answer=self.idn_text)
+        self.capabilities = Capabilities(self.identity)
+        self.marker = Marker.of(b"*idn?" + _END, re.escape(self.idn_text.encode("latin-1")))
 
     def _add_parameters(self) -> None:
         self.threshold: Parameter[float, Self] = self.add_parameter(
@@ -190,14 +177,12 @@ class SFifteenTDC(LinkInstrument):
             )
 
     def _ask(self, command: str, *, timeout_s: float | None = None) -> str:
-        with self.lock:
-            self.link.drain()
-            self.link.write(command.encode("ascii") + _END)
-            answer = self.link.read_until(_END, timeout_s=timeout_s).strip()
+        request = command.encode("ascii") + _END
+        answer = self.exchange(request, lambda: self.link.read_until(_END, timeout_s=timeout_s)).strip()
         try:
             return answer.decode("ascii")
-        except UnicodeDecodeError:
-            raise self.reported("the answer is no text", sent=command, seen=answer) from None
+        except UnicodeDecodeError as error:
+            raise self.garbled("the answer is no text", sent=command, seen=answer) from error
 
     def _number(self, query: str, *, timeout_s: float | None = None) -> float:
         self._require_idle()

@@ -268,7 +268,7 @@ class SwabianTimeTagger(DriverMixin, Instrument):
             raise
         self.capabilities = SwabianCapabilities(str(self.call("getModel")), inputs)
         self._reference = _REFERENCE_OFF
-        self._add_parameters(inputs)
+        self._add_device_parameters(inputs)
 
     def _opened(self, address: str) -> Any:
         try:
@@ -280,7 +280,7 @@ class SwabianTimeTagger(DriverMixin, Instrument):
                 address=address,
             ) from error
 
-    def _add_parameters(self, inputs: tuple[int, ...]) -> None:
+    def _add_device_parameters(self, inputs: tuple[int, ...]) -> None:
         self.resolution: Parameter[float, Self] = self.add_parameter(
             "resolution", label="Resolution", unit="s", get_cmd=lambda: 1e-12, set_cmd=False
         )

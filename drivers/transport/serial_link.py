@@ -53,7 +53,8 @@ class SerialLink(ByteLink):
     def _read(self, timeout_s: float) -> bytes:
         waiting = self._port.in_waiting
         if not waiting:
-            self._port.timeout = timeout_s
+            if self._port.timeout != timeout_s:
+                self._port.timeout = timeout_s
             first: bytes = self._port.read(1)
             return first + self._port.read(self._port.in_waiting) if first else b""
         return bytes(self._port.read(waiting))

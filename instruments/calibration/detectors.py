@@ -69,6 +69,8 @@ class DetectorGaps(Routine):
         """Record tags in faint light and keep the gaps of each detector."""
         if session.has("sender"):
             session.play()
+        if session.has("pair_source"):
+            session.turn("pair_source.enabled", True)
         detectors = session.lab.detectors
         busiest = max(session.count(0.02)[f"counts_{name}"] / 0.02 for name in detectors)
         if busiest > session.options["rate_hz"] and session.has("attenuator"):

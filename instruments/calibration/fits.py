@@ -165,3 +165,40 @@ def _peak_residuals(p: Floats, x: Floats, counts: Floats, error: Floats, width: 
     bell = width / (abs(sigma) * math.sqrt(2.0 * math.pi)) * np.exp(-0.5 * z * z)
     slope = np.stack([bell, area * bell * z / sigma, area * bell * (z * z - 1.0) / sigma, np.ones_like(x)], axis=1)
     return (counts - floor - area * bell) / error, slope / error[:, None]
+
+
+def fit_bell(name: str, x: Floats, y: Floats, sigma: Floats) -> Fit:
+    """Return the fit of a Gaussian on a flat floor to a scan of few points with known errors.
+
+    Parameters
+    ----------
+    name
+        Of the fit.
+    x
+        (n,) float64 set points, rising.
+    y, sigma
+        (n,) float64: data and their standard deviations, positive.
+
+    Returns
+    -------
+    Fit
+        ``height``, ``centre``, ``sigma`` (positive) and ``floor``, in the units of the data.
+    """
+    floor = float(np.min(y))
+    top = int(np.argmax(y))
+    height = max(float(y[top]) - floor, 1e-12)
+    above = y - floor > 0.5 * height
+    width = max(float(x[1] - x[0]), float(np.count_nonzero(above)) * float(x[-1] - x[0]) / x.size) / 2.355
+    start = np.array([height, float(x[top]), width, floor])
+    values, normal, chi2 = _refine(lambda p: _bell_residuals(p, x, y, sigma), start)
+    values[2] = abs(values[2])
+    parameters = ("height", "centre", "sigma", "floor")
+    return _fit(name, "floor + height exp(-(x - centre)^2 / 2 sigma^2)", parameters, values, normal, chi2, x.size - 4)
+
+
+def _bell_residuals(p: Floats, x: Floats, y: Floats, error: Floats) -> tuple[Floats, Floats]:
+    height, centre, sigma, floor = p
+    z = (x - centre) / sigma
+    bell = np.exp(-0.5 * z * z)
+    slope = np.stack([bell, height * bell * z / sigma, height * bell * z * z / sigma, np.ones_like(x)], axis=1)
+    return (y - floor - height * bell) / error, slope / error[:, None]

@@ -6,7 +6,7 @@ the time from the tags themselves, never from this computer's clock.
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -49,13 +49,15 @@ class Lab:
     """The tagger of the calibrated receiver."""
     snapshot: Callable[[], Mapping[str, Any]]
     """Returns the settings of every instrument."""
+    taggers: Mapping[Party, Any] = field(default_factory=dict)
+    """The taggers of all receivers; calibrations of pair links need both."""
 
     @classmethod
     def of(cls, link: LinkConfig, station: Station) -> "Lab":
         """Return the laboratory of a link on an open station."""
         roles = {role: station.component(name) for role, name in link.roles.items()}
-        tagger = station.component(link.receivers[Party.BOB].tagger)
-        return cls(link, roles, dict(link.roles), tagger, station.snapshot)
+        taggers = {party: station.component(receiver.tagger) for party, receiver in link.receivers.items()}
+        return cls(link, roles, dict(link.roles), taggers[Party.BOB], station.snapshot, taggers)
 
     @property
     def receiver(self) -> Receiver:

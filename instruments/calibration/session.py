@@ -94,7 +94,12 @@ class Session:
             self.lab.role("sender").stop()
 
     def count(self, duration_s: float) -> dict[str, float]:
-        """Count for a stretch of tagger time, see `Lab.count`.
+        """Count for a stretch of tagger time, see `Lab.count`; raises as `check_time`."""
+        self.check_time()
+        return self.lab.count(duration_s)
+
+    def check_time(self) -> None:
+        """Go on only while there is time.
 
         Raises
         ------
@@ -106,7 +111,6 @@ class Session:
                 f"the calibration took longer than {self._timeout_s:g} s",
                 hint="check that the detectors count, or give it more time with --timeout",
             )
-        return self.lab.count(duration_s)
 
     def point(self, scan: str, set_points: Mapping[str, float], duration_s: float) -> dict[str, float]:
         """Count, and add set points and counts as a row of a scan; return the row."""

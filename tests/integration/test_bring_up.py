@@ -18,7 +18,7 @@ from faintlink.acquisition.calibration.bring_up import (
 )
 from faintlink.instruments.calibration.routine import execute
 from tests.cli import faintlink
-from tests.cold_bench import POLARIZATION, TIME_BIN, mock_lab, write_configs
+from tests.cold_bench import POLARIZATION, TIME_BIN, mock_lab, pair_lab, write_configs
 
 ALLOWED_EXCESS = 0.01
 """QBER above that of the aligned bench."""
@@ -47,6 +47,30 @@ def test_a_cold_link_comes_within_one_point_of_the_best_qber(tmp_path: Path, nam
 @pytest.mark.parametrize("name", [TIME_BIN, POLARIZATION])
 def test_twenty_of_twenty_cold_links_come_within_one_point_of_the_best_qber(tmp_path: Path, name: str) -> None:
     excess = {seed: max(_excess(tmp_path, name, seed).values()) for seed in range(1, 21)}
+    assert {seed: value for seed, value in excess.items() if value > ALLOWED_EXCESS} == {}
+
+
+def _pair_excess(folder: Path, seed: int) -> dict[str, float]:
+    """Return how far the QBERs after a cold bring-up of a pair link lie above those of the aligned bench."""
+    with pair_lab(folder, seed=seed) as (lab, _):
+        best = execute(ROUTINES["pair_qber"], lab).decision.results
+    with pair_lab(folder, seed=seed, is_cold=True) as (lab, _):
+        records = bring_up(lab)
+    assert is_brought_up(records), [(record.routine, record.reason) for record in records if not record.is_passed]
+    assert records[-1].routine == "pair_qber"
+    reached = records[-1].decision.results
+    return {basis: reached[basis] - best[basis] for basis in ("qber_key", "qber_test")}
+
+
+@pytest.mark.parametrize("seed", [101, 104, 107])
+def test_a_cold_pair_link_comes_within_one_point_of_the_best_qber(tmp_path: Path, seed: int) -> None:
+    assert max(_pair_excess(tmp_path, seed).values()) <= ALLOWED_EXCESS
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_twenty_of_twenty_cold_pair_links_come_within_one_point_of_the_best_qber(tmp_path: Path) -> None:
+    excess = {seed: max(_pair_excess(tmp_path, seed).values()) for seed in range(1, 21)}
     assert {seed: value for seed, value in excess.items() if value > ALLOWED_EXCESS} == {}
 
 

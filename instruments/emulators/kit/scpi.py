@@ -1,10 +1,11 @@
 """An SCPI parser for emulated devices: short and long forms, numeric suffixes, ``;`` chains, error queue.
 
 A device registers headers as its manual prints them, capitals for the short form: ``INPut{n}:ATTenuation``. The parser
-accepts both forms in any case, follows the path rule of a chain, and reports -113 and -222 as SCPI demands.
+accepts both forms in any case, follows the path rule of a chain, and reports -113 and -222 as SCPI demands. A block of
+bytes, ``#`` with its length, may hold anything; a command sees `BLOCK` in its place and finds it in `ScpiDevice.block`.
 
 Sources: SCPI-1999 volume 1 chapter 6 (headers, path of a chain), volume 2 chapter 21 (error queue and numbers);
-IEEE 488.2-1992 chapter 10 (common commands).
+IEEE 488.2-1992 chapter 10 (common commands), section 7.7.6 (blocks).
 """
 
 import re
@@ -12,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TypeAlias
 
-from faintlink.instruments.emulators.kit.device import LineDevice
+from faintlink.instruments.emulators.kit.device import LineDevice, LineSession, Session
 
 Handler: TypeAlias = Callable[..., str | None]
 """Takes the header's numbers (int) and then the parameters (str); a query returns its answer."""
@@ -41,6 +42,53 @@ MISSING = (-109, "Missing parameter")
 WRONG_TYPE = (-104, "Data type error")
 
 
+BLOCK = "#0"
+"""What stands for a block of bytes among a command's parameters."""
+_BLOCK_START = re.compile(rb"#([1-9])")
+
+
+class _ScpiSession(LineSession):
+    """Takes blocks of bytes out of the lines before they are split."""
+
+    def __init__(self, device: "ScpiDevice") -> None:
+        super().__init__(device)
+        self._scpi = device
+        self._raw = b""
+
+    def receive(self, data: bytes) -> bytes:
+        """Answer each line that is complete, with its block."""
+        self._raw += data
+        answers = []
+        while (taken := self._next_line()) is not None:
+            line, block = taken
+            with self._scpi.lock:
+                self._scpi.block = block
+                answers.append(super().receive(line))
+        return b"".join(answers)
+
+    def _next_line(self) -> tuple[bytes, bytes] | None:
+        end = self._raw.find(self._scpi.terminator)
+        start = _BLOCK_START.search(self._raw, 0, end if end >= 0 else len(self._raw))
+        if start is not None:
+            return self._block_line(start)
+        if end < 0:
+            return None
+        after = end + len(self._scpi.terminator)
+        line, self._raw = self._raw[:after], self._raw[after:]
+        return line, b""
+
+    def _block_line(self, start: re.Match[bytes]) -> tuple[bytes, bytes] | None:
+        """Return a line that a block ends, as on buses that mark the end: over a socket no terminator need follow."""
+        first = start.end() + int(start[1])
+        digits = self._raw[start.end() : first]
+        if len(digits) < int(start[1]) or len(self._raw) < first + int(digits):
+            return None
+        stop = first + int(digits)
+        line = self._raw[: start.start()] + BLOCK.encode() + self._scpi.terminator
+        block, self._raw = self._raw[first:stop], self._raw[stop:]
+        return line, block
+
+
 class ScpiDevice(LineDevice):
     """A device that speaks SCPI.
 
@@ -53,6 +101,8 @@ class ScpiDevice(LineDevice):
     def __init__(self, idn: str) -> None:
         super().__init__()
         self.idn = idn
+        self.block = b""
+        """The block of bytes of the line that is being handled."""
         self.errors: deque[str] = deque(maxlen=_QUEUE)
         self._commands: list[tuple[re.Pattern[str], Handler]] = []
         self.on("*IDN?", lambda: self.idn)
@@ -60,6 +110,10 @@ class ScpiDevice(LineDevice):
         self.on("*CLS", self.errors.clear)
         self.on("*RST", self._reset)
         self.on("SYSTem:ERRor[:NEXT]?", self._next_error)
+
+    def session(self) -> Session:
+        """Return a new connection."""
+        return _ScpiSession(self)
 
     def on(self, header: str, handler: Handler) -> None:
         """Register a command; ``{n}`` is a number (1 if left out), ``[...]`` may be left out, ``?`` ends a query."""

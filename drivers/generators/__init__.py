@@ -1,0 +1,1 @@
+"""Arbitrary waveform generators that play the sender's pattern."""
