@@ -10,6 +10,7 @@ from faintlink.core.config.link import Preamble, PulsedSource, SecurityPolicy
 from faintlink.core.entropy import Entropy, SeededEntropy
 from faintlink.core.symbols import SYNC_FLAG, pack_settings
 from faintlink.core.units import Slots
+from faintlink.postprocess.kernels.detect import join_settings
 from faintlink.postprocess.keystore import FileKeyStore
 from faintlink.postprocess.node.alice import AliceSide, alice_block
 from faintlink.postprocess.node.bob import BobSide, bob_block
@@ -38,31 +39,42 @@ class NodeBlock:
 
     def lookup(self, slots: Slots) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
         """Answer as Alice's record does."""
-        at = np.clip(np.searchsorted(self.slots, slots), 0, self.slots.size - 1)
-        found = self.slots[at] == slots
-        return np.where(found, self.codes[at], 0).astype(np.uint8), found
+        codes, found = np.zeros(slots.size, np.uint8), np.zeros(slots.size, np.bool_)
+        join_settings(slots, self.slots, self.codes, codes, found)
+        return codes, found
 
     def machines(
-        self, folder: Path, *, policy: SecurityPolicy = POLICY, entropy: Entropy | None = None
+        self,
+        folder: Path,
+        *,
+        policy: SecurityPolicy = POLICY,
+        entropy: Entropy | None = None,
+        source: PulsedSource = SOURCE,
     ) -> tuple[BlockMachine, BlockMachine]:
         """Return Alice's and Bob's machine of this block; their keys go below ``folder``."""
-        alice = AliceSide(SOURCE, policy, self.lookup, entropy or SeededEntropy(5), FileKeyStore(folder / "alice"))
-        bob = BobSide(SOURCE, policy, FileKeyStore(folder / "bob"))
+        alice = AliceSide(source, policy, self.lookup, entropy or SeededEntropy(5), FileKeyStore(folder / "alice"))
+        bob = BobSide(source, policy, FileKeyStore(folder / "bob"))
         return BlockMachine(alice_block(0, alice)), BlockMachine(bob_block(0, self.detections, [], bob))
 
 
 def node_block(
-    n: int = 700_000, *, qber: float = 0.02, missing: int = 100, seed: int = 12, source: PulsedSource = SOURCE
+    n: int = 700_000,
+    *,
+    qber: float = 0.02,
+    missing: int = 100,
+    seed: int = 12,
+    source: PulsedSource = SOURCE,
+    share_x: float = 0.4,
 ) -> NodeBlock:
     """Return a block of ``n`` detections whose gains follow the intensities; some have no setting on record."""
     rng = np.random.default_rng(seed)
     slots = np.cumsum(rng.integers(1, 200, n))
-    bit, basis = rng.integers(0, 2, n), (rng.random(n) < 0.4).astype(np.int64)
+    bit, basis = rng.integers(0, 2, n), (rng.random(n) < share_x).astype(np.int64)
     weights = [p * mu for p, mu in zip(source.probabilities, source.intensities, strict=True)]
     intensity = (rng.random(n) >= weights[0] / sum(weights)).astype(np.int64)
     codes = pack_settings(bit=bit, basis=basis, intensity=intensity)
     codes[slots < 4096] |= np.uint8(SYNC_FLAG)
-    bob_basis = (rng.random(n) < 0.4).astype(np.uint8)
+    bob_basis = (rng.random(n) < share_x).astype(np.uint8)
     seen = np.where(bob_basis == basis, bit ^ (rng.random(n) < qber), rng.integers(0, 2, n)).astype(np.uint8)
     kept = np.ones(n, bool)
     kept[rng.choice(n, missing, replace=False)] = False

@@ -1,11 +1,14 @@
-"""One node as a process of its own, over blocks made up from their numbers: for tests that kill it.
+"""One node as a process of its own, over blocks made up from their numbers: for tests that kill it, and benchmarks.
 
-``python -m tests.node_process alice|bob HOME PORT BLOCKS``
+``python -m tests.node_process alice|bob HOME PORT BLOCKS [DETECTIONS QBER KINDS SHARE_X]``
 """
 
 import asyncio
+import functools
 import sys
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from faintlink.core.entropy import OsEntropy
@@ -17,17 +20,35 @@ from faintlink.postprocess.node.home import NodeHome
 from faintlink.postprocess.node.loop import Line, NodeLoop
 from faintlink.postprocess.node.machine import Program
 from faintlink.postprocess.node.session import BlockEnded, NodeSession
-from tests.node_sessions import LINK_SHA, POLICY, SOURCE, small_block
+from tests.node_blocks import NodeBlock, node_block
+from tests.node_sessions import LINK_SHA, POLICY, SOURCE
 
-KINDS = 8
-"""Different blocks; a block's data follow from its number."""
-DETECTIONS = 24_000
+
+@dataclass(frozen=True)
+class Blocks:
+    """Which blocks both nodes make up; a block's data follow from its number."""
+
+    count: int
+    detections: int = 24_000
+    qber: float = 0.02
+    kinds: int = 8
+    share_x: float = 0.4
+
+    def block(self, number: int) -> NodeBlock:
+        """Return the data of a block."""
+        return made_up(number % self.kinds, self.detections, self.qber, self.share_x)
+
+
+@functools.cache
+def made_up(seed: int, detections: int, qber: float, share_x: float) -> NodeBlock:
+    """Return one of the blocks."""
+    return node_block(detections, qber=qber, seed=seed, source=SOURCE, missing=0, share_x=share_x)
 
 
 class MadeUpBlocks:
     """Bob's blocks up to a number."""
 
-    def __init__(self, first: int, blocks: int, keys: Custody) -> None:
+    def __init__(self, first: int, blocks: Blocks, keys: Custody) -> None:
         self._next = first
         self._blocks = blocks
         self._side = BobSide(SOURCE, POLICY, keys)
@@ -35,22 +56,24 @@ class MadeUpBlocks:
     def next_block(self) -> tuple[int, Callable[[], Program]] | None:
         """Return the next block."""
         number, self._next = self._next, self._next + 1
-        if number >= self._blocks:
+        if number >= self._blocks.count:
             return None
-        detections = small_block(number % KINDS, DETECTIONS).detections
+        detections = self._blocks.block(number).detections
         return number, lambda: bob_block(number, detections, [], self._side)
 
 
-def main(party: Party, folder: Path, port: int, blocks: int) -> None:
+def main(party: Party, folder: Path, port: int, blocks: Blocks) -> None:
     """Run one node until both are done."""
     home = NodeHome.open(folder, party)
+    for number in range(min(blocks.kinds, blocks.count)):
+        blocks.block(number)
     journal = home.journal("made-up")
     with home.reserve(floor=4) as reserve:
         custody = Custody(home.store(), reserve, refill_slots=2, about={})
         entropy = OsEntropy()
 
         def answer(number: int) -> Program:
-            lookup = small_block(number % KINDS, DETECTIONS).lookup
+            lookup = blocks.block(number).lookup
             return alice_block(number, AliceSide(SOURCE, POLICY, lookup, entropy, custody))
 
         def new_session() -> NodeSession:
@@ -66,7 +89,7 @@ def main(party: Party, folder: Path, port: int, blocks: int) -> None:
 
         is_bob = party is Party.BOB
         loop = NodeLoop(
-            Line("127.0.0.1", port, home.tls(), timeout_s=5.0, most_failures=50),
+            Line("127.0.0.1", port, home.tls(), timeout_s=30.0, most_failures=50),
             new_session,
             feed=MadeUpBlocks(journal.next_block, blocks, custody) if is_bob else None,
             blocks_in_flight=4,
@@ -76,8 +99,11 @@ def main(party: Party, folder: Path, port: int, blocks: int) -> None:
 
 
 def _tell(ended: BlockEnded) -> None:
-    print(ended.number, "key" if ended.settled else ended.refusal, flush=True)
+    bits = ended.settled.counts.key.bits if ended.settled else ended.refusal
+    print(ended.number, bits, f"{time.monotonic():.4f}", flush=True)
 
 
 if __name__ == "__main__":
-    main(Party(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
+    party, home, port, count, *rest = sys.argv[1:]
+    shape = (int(rest[0]), float(rest[1]), int(rest[2]), float(rest[3])) if rest else ()
+    main(Party(party), Path(home), int(port), Blocks(int(count), *shape))

@@ -21,6 +21,7 @@ from faintlink.core.errors import LocalProtocolError, RemoteProtocolError
 from faintlink.core.units import Bits
 from faintlink.postprocess.kernels import bisect, cascade, cascade_bob
 from faintlink.postprocess.kernels.parity import Words, pack_rows, permute_frames
+from faintlink.postprocess.qkd.asking import Asking
 from faintlink.postprocess.qkd.cascade.parameters import CascadeParameters, frame_length, public_layout
 
 MAX_FRAMES = 4_096
@@ -123,7 +124,7 @@ class CascadeAlice:
         return answer[: (bits + 7) // 8].tobytes()
 
 
-class CascadeBob:
+class CascadeBob(Asking):
     """Corrects his bits by asking for parities.
 
     Parameters
@@ -137,53 +138,16 @@ class CascadeBob:
     """
 
     def __init__(self, bits: Bits, parameters: CascadeParameters, seed: bytes) -> None:
+        super().__init__()
         framed = _framed(checked_bits(bits), parameters.frame_bits)
         frames, length = framed.shape
         self._size = bits.size
         self._layout, order = public_layout(parameters, length, seed)
         self._state = _fresh_state(framed, order)
         self._request = np.empty(1 + frames * (length + 3), np.uint16)
-        self._asked = 0
-        self._waits = False
-        self._next: bytes | None = None
-        self._step(np.zeros(0, np.uint8))
-        self.leaked_bits = 0
-        """Parity bits that have come from Alice."""
+        self._learn(np.zeros(0, np.uint8))
 
-    def next_request(self) -> bytes | None:
-        """Return what to ask next, or None when all frames are done.
-
-        Raises
-        ------
-        LocalProtocolError
-            The last request is not answered yet.
-        """
-        if self._waits:
-            raise LocalProtocolError("the last parity request is not answered yet", hint="call receive() first")
-        self._waits = self._next is not None
-        return self._next
-
-    def receive(self, answer: bytes) -> None:
-        """Take the answer to the last request, correct what it shows, and prepare the next request.
-
-        Raises
-        ------
-        LocalProtocolError
-            Nothing was asked.
-        RemoteProtocolError
-            The answer has a wrong size or padding, or contradicts earlier ones.
-        """
-        if not self._waits:
-            raise LocalProtocolError("no parity request waits for an answer", hint="call next_request() first")
-        if len(answer) != (self._asked + 7) // 8:
-            raise RemoteProtocolError(f"expected {self._asked} parities, got {len(answer)} bytes")
-        if self._asked % 8 and answer[-1] >> (self._asked % 8):
-            raise RemoteProtocolError(f"an answer of {self._asked} parities is not padded with zeros")
-        self._waits = False
-        self.leaked_bits += self._asked
-        self._step(np.frombuffer(answer, np.uint8))
-
-    def _step(self, answer: npt.NDArray[np.uint8]) -> None:
+    def _learn(self, answer: npt.NDArray[np.uint8]) -> None:
         state = self._state
         words, bits = cascade_bob.advance(
             *self._layout,

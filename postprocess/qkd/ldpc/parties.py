@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from faintlink.core.errors import LocalProtocolError, RemoteProtocolError
 from faintlink.core.units import Bits
+from faintlink.postprocess.qkd.asking import Asking
 from faintlink.postprocess.qkd.cascade.parties import checked_bits
 from faintlink.postprocess.qkd.ldpc.codes import base_matrix
 from faintlink.postprocess.qkd.ldpc.decoder import Batch, check_values, frame_syndromes, frames_a_batch
@@ -146,7 +147,7 @@ class LdpcAlice:
         return self._bits[chosen]
 
 
-class LdpcBob:
+class LdpcBob(Asking):
     """Corrects his bits by Alice's syndromes.
 
     Parameters
@@ -160,6 +161,7 @@ class LdpcBob:
     """
 
     def __init__(self, bits: Bits, parameters: LdpcParameters, seed: bytes) -> None:
+        super().__init__()
         self._parameters = parameters
         self._own = checked_bits(bits).copy()
         self._order = public_order(parameters.code_bits, seed)
@@ -173,49 +175,16 @@ class LdpcBob:
         self._rounds = 0
         self._wanted: list[tuple[int, Places]] = []
         self._asked = frames * parameters.opening_bits
-        self._waits = False
-        self._next: bytes | None = np.array([SYNDROMES], "<u4").tobytes()
-        self.leaked_bits = 0
-        """Parities and bits that have come from Alice."""
+        self._next = np.array([SYNDROMES], "<u4").tobytes()
         self.iterations = 0
         """Decoding iterations of all batches."""
 
-    def next_request(self) -> bytes | None:
-        """Return what to ask next, or None when all frames are done.
-
-        Raises
-        ------
-        LocalProtocolError
-            The last request is not answered yet.
-        """
-        if self._waits:
-            raise LocalProtocolError("the last request is not answered yet", hint="call receive() first")
-        self._waits = self._next is not None
-        return self._next
-
-    def receive(self, answer: bytes) -> None:
-        """Take the answer to the last request, decode, and prepare the next request.
-
-        Raises
-        ------
-        LocalProtocolError
-            Nothing was asked.
-        RemoteProtocolError
-            The answer has a wrong size or padding.
-        """
-        if not self._waits:
-            raise LocalProtocolError("no request waits for an answer", hint="call next_request() first")
-        if len(answer) != (self._asked + 7) // 8:
-            raise RemoteProtocolError(f"expected {self._asked} bits, got {len(answer)} bytes")
-        if self._asked % 8 and answer[-1] >> (self._asked % 8):
-            raise RemoteProtocolError(f"an answer of {self._asked} bits is not padded with zeros")
-        self._waits = False
-        self.leaked_bits += self._asked
-        bits = np.unpackbits(np.frombuffer(answer, np.uint8), count=self._asked, bitorder="little")
+    def _learn(self, answer: npt.NDArray[np.uint8]) -> None:
+        bits = np.unpackbits(answer, count=self._asked, bitorder="little")
         if self._rounds == 0:
             self._start(bits.reshape(self._codes.shape[1], -1))
         else:
-            self._learn(bits)
+            self._reveal(bits)
         self._ask()
 
     def _start(self, opening: Bits) -> None:
@@ -243,7 +212,7 @@ class LdpcBob:
         self.iterations += batch.iterations - before
         self._codes[:, start : start + batch.unmet.size] = batch.decided
 
-    def _learn(self, bits: Bits) -> None:
+    def _reveal(self, bits: Bits) -> None:
         at = 0
         for frame, places in self._wanted:
             batch = self._batches[frame // self._step]

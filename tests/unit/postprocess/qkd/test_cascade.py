@@ -250,7 +250,7 @@ def test_an_answer_of_wrong_size_or_padding_is_refused(name: str) -> None:
 
 def test_turns_are_kept() -> None:
     bob = CascadeBob(keys(1_000, 0.05)[1], CascadeParameters.for_qber(0.02), SEED)
-    with pytest.raises(LocalProtocolError, match="no parity request"):
+    with pytest.raises(LocalProtocolError, match="no request"):
         bob.receive(b"")
     bob.next_request()
     with pytest.raises(LocalProtocolError, match="not answered"):
