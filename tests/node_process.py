@@ -16,10 +16,11 @@ from faintlink.core.symbols import Party
 from faintlink.postprocess.node.alice import AliceSide, alice_block
 from faintlink.postprocess.node.bob import BobSide, bob_block
 from faintlink.postprocess.node.custody import Custody
+from faintlink.postprocess.node.events import BlockEnded
 from faintlink.postprocess.node.home import NodeHome
 from faintlink.postprocess.node.loop import Line, NodeLoop
 from faintlink.postprocess.node.machine import Program
-from faintlink.postprocess.node.session import BlockEnded, NodeSession
+from faintlink.postprocess.node.session import NodeSession
 from tests.node_blocks import NodeBlock, node_block
 from tests.node_sessions import LINK_SHA, POLICY, SOURCE
 

@@ -13,9 +13,10 @@ from faintlink.postprocess.keystore import FileKeyStore
 from faintlink.postprocess.node.alice import AliceSide, alice_block
 from faintlink.postprocess.node.bob import BobSide, bob_block
 from faintlink.postprocess.node.custody import Custody
+from faintlink.postprocess.node.events import BlockEnded, Event
 from faintlink.postprocess.node.journal import BlockJournal
 from faintlink.postprocess.node.machine import Program
-from faintlink.postprocess.node.session import BlockEnded, Event, NodeSession
+from faintlink.postprocess.node.session import NodeSession
 from tests.channel import key_bytes
 from tests.node_blocks import NodeBlock, node_block
 

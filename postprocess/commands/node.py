@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from faintlink.postprocess.node.session import BlockEnded
+    from faintlink.postprocess.node.events import BlockEnded
 
 _RUN = click.option(
     "--run", "run", required=True, type=click.Path(path_type=Path), help="Run folder, or this node's own file of it."

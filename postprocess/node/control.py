@@ -12,6 +12,8 @@ from typing import Self
 from faintlink.core.errors import RemoteProtocolError
 
 PROTOCOL_VERSION = 1
+CONTROL_BLOCK = 0
+"""Block number in frames about the session; those of block n bear n + 1."""
 MAX_PREPARED = 4096
 """Keys that may wait for the other side's word, at most."""
 _HELLO = struct.Struct("<H32sQQI")

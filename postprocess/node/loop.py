@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from faintlink.core.errors import ConnectionLostError, FaintlinkError
+from faintlink.postprocess.node.events import BlockEnded, Event
 from faintlink.postprocess.node.machine import Program
-from faintlink.postprocess.node.session import BlockEnded, Event, NodeSession
+from faintlink.postprocess.node.session import NodeSession
 
 _log = logging.getLogger(__name__)
 _READ_BYTES = 1 << 20

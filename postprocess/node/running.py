@@ -14,10 +14,11 @@ from faintlink.core.errors import ConfigError
 from faintlink.core.runfile.folder import SIMULATION
 from faintlink.core.symbols import Party
 from faintlink.postprocess.node.custody import Custody
+from faintlink.postprocess.node.events import BlockEnded
 from faintlink.postprocess.node.feeds import BobFeed, alice_answers, own_recording
 from faintlink.postprocess.node.home import NodeHome
 from faintlink.postprocess.node.loop import Line, NodeLoop
-from faintlink.postprocess.node.session import BlockEnded, NodeSession
+from faintlink.postprocess.node.session import NodeSession
 
 _log = logging.getLogger(__name__)
 

@@ -19,64 +19,30 @@ the same number.
 """
 
 import logging
-import uuid
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeAlias
 
 from faintlink.core.entropy import Entropy, OsEntropy
-from faintlink.core.errors import AuthenticationError, LocalProtocolError, RemoteProtocolError, SecurityAbort
+from faintlink.core.errors import LocalProtocolError, RemoteProtocolError
 from faintlink.core.symbols import Party
-from faintlink.postprocess.channel.auth import FIRST_FREE_KIND, RESERVE_KIND, Authenticator, Verifier
-from faintlink.postprocess.channel.conversation import SEAL_KIND, Conversation
-from faintlink.postprocess.channel.envelope import NONCE_BYTES, Direction, Frame, FrameDecoder
+from faintlink.postprocess.channel.auth import FIRST_FREE_KIND
+from faintlink.postprocess.channel.conversation import SEAL_KIND
+from faintlink.postprocess.channel.envelope import MAX_PAYLOAD, Frame, FrameDecoder
 from faintlink.postprocess.channel.reserve import KeyReserve
-from faintlink.postprocess.channel.reserve_state import ReserveState
-from faintlink.postprocess.channel.session import SessionKeys, greeting, read_greeting
-from faintlink.postprocess.node.control import Control, Hello, Verdicts, decode_released, encode_released
+from faintlink.postprocess.node.control import CONTROL_BLOCK, Control, decode_released, encode_released
 from faintlink.postprocess.node.custody import Custody
+from faintlink.postprocess.node.events import BlockEnded, Event, Over, Ready
 from faintlink.postprocess.node.journal import BlockJournal
-from faintlink.postprocess.node.machine import BlockMachine, Program, Settled
+from faintlink.postprocess.node.machine import BlockMachine, Program
+from faintlink.postprocess.node.meeting import Meeting
 from faintlink.postprocess.node.messages import Message, decode
-from faintlink.postprocess.node.outbox import MORE, Outbox
+from faintlink.postprocess.node.outbox import MORE
 from faintlink.postprocess.node.wire import Kind
 
 MAX_IN_FLIGHT = 32
 """Blocks at once, at most."""
 _MAX_MESSAGE = 1 << 29
-_CONTROL_BLOCK = 0
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """The peer is known, old keys are settled, blocks may begin."""
-
-    next_block: int
-    """First block that neither side ever began."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class BlockEnded:
-    """A block is over on this side."""
-
-    number: int
-    """Of the block."""
-    settled: Settled | None
-    """What this side knows of it, with its key; None after a refusal."""
-    refusal: SecurityAbort | None
-    """Why there is no key, on whichever side it arose."""
-    auth_epsilon: float
-    """Chance that any seal or frame of the session so far was forged, at most."""
-
-
-@dataclass(frozen=True, slots=True)
-class Over:
-    """Both sides said all they had to say."""
-
-
-Event: TypeAlias = Ready | BlockEnded | Over
 
 
 class NodeSession:
@@ -115,29 +81,25 @@ class NodeSession:
         entropy: Entropy | None = None,
     ) -> None:
         self._party = party
-        self._direction = Direction.sent_by(party)
-        self._link_sha256 = link_sha256
-        self._reserve = reserve
-        self._custody = custody
         self._journal = journal
         self._eps_auth = eps_auth
         self._eps_vouched = 0.0
         self._answer_block = answer_block
-        self._entropy: Entropy = entropy or OsEntropy()
-        self._decoder = FrameDecoder(known_flags=MORE)
-        self._nonce = self._entropy.draw(NONCE_BYTES, "channel nonce")
-        self._conversation: Conversation | None = None
-        self._verifier: Verifier | None = None
-        self._outbox: Outbox | None = None
-        self._raw = bytearray(greeting(reserve.link, self._direction, self._nonce))
-        self._stage: Callable[[Frame, bytes], None] = self._hear_reserve
+        self._meeting = Meeting(
+            party,
+            link_sha256=link_sha256,
+            reserve=reserve,
+            custody=custody,
+            journal=journal,
+            entropy=entropy or OsEntropy(),
+        )
+        # A greeting has no payload; a stranger shall not make us hold one.
+        self._decoder = FrameDecoder(max_payload=0, known_flags=MORE)
+        self._raw = bytearray(self._meeting.greeting())
         self._parts: dict[int, tuple[int, bytearray]] = {}
         self._blocks: dict[int, BlockMachine] = {}
         self._events: deque[Event] = deque()
-        self._hello: Hello | None = None
         self._refused: set[int] = set()
-        self._released: set[str] = set()
-        self._is_ready = False
         self._has_said_done = False
         self._has_heard_done = False
         self._is_over = False
@@ -147,12 +109,12 @@ class NodeSession:
     @property
     def is_ready(self) -> bool:
         """Whether blocks may begin."""
-        return self._is_ready and not self._has_said_done
+        return self._meeting.is_ready and not self._has_said_done
 
     @property
     def has_met_peer(self) -> bool:
         """Whether somebody who holds the link key is at the other end."""
-        return self._hello is not None
+        return self._meeting.has_met_peer
 
     @property
     def has_said_done(self) -> bool:
@@ -178,7 +140,7 @@ class NodeSession:
         """Return, once, the bytes to send."""
         data = bytes(self._raw)
         self._raw.clear()
-        return data + (self._outbox.take() if self._outbox else b"")
+        return data + (self._meeting.outbox.take() if self._meeting.has_greeted else b"")
 
     def receive(self, data: bytes) -> list[Event]:
         """Take bytes from the peer and return what happened; then there may be output.
@@ -193,14 +155,15 @@ class NodeSession:
         try:
             self._decoder.feed(data)
             for frame in self._decoder.frames():
-                if self._verifier is None:
-                    self._hear_greeting(frame)
+                if self._meeting.has_greeted:
+                    self._hear(self._meeting.verifier.accept(frame))
                 else:
-                    self._hear(self._verifier.accept(frame))
+                    self._meeting.hear_greeting(frame)
+                    self._decoder.max_payload = MAX_PAYLOAD
             self._settle()
         except BaseException as error:
-            if self._conversation is not None:
-                self._conversation.fail(str(error.args[0]) if error.args else type(error).__name__)
+            if self._meeting.has_greeted:
+                self._meeting.conversation.fail(str(error.args[0]) if error.args else type(error).__name__)
             raise
         return self._take_events()
 
@@ -230,77 +193,10 @@ class NodeSession:
             raise LocalProtocolError(f"{len(self._blocks)} blocks have not ended")
         self._say_done()
 
-    # -- greeting, reserve, hello, verdicts
-
-    def _hear_greeting(self, frame: Frame) -> None:
-        theirs = read_greeting(self._reserve.link, frame, self._direction.opposite)
-        alice, bob = (self._nonce, theirs) if self._party is Party.ALICE else (theirs, self._nonce)
-        keys = SessionKeys.agree(self._reserve.link, alice_nonce=alice, bob_nonce=bob)
-        self._conversation = Conversation(keys, party=self._party, source=self._reserve, entropy=self._entropy)
-        self._verifier = Verifier(self._conversation)
-        self._outbox = Outbox(self._conversation, Authenticator(self._conversation))
-        self._outbox.say(RESERVE_KIND, self._reserve.state().encode())
-
-    def _hear_reserve(self, frame: Frame, payload: bytes) -> None:
-        self._expect(frame, RESERVE_KIND)
-        self._reserve.align(ReserveState.decode(payload))
-        if self._party is Party.ALICE:
-            # Nobody but alice releases, so a key that only waits here was released nowhere.
-            for key_id in self._custody.prepared():
-                self._custody.discard(key_id)
-        waiting = tuple(uuid.UUID(key_id) for key_id in self._custody.prepared())
-        hello = Hello(self._link_sha256, self._journal.next_block, self._reserve.last_number, waiting)
-        self._say_control(Control.HELLO, hello.encode())
-        self._seal()
-        self._stage = self._hear_hello
-
-    def _hear_hello(self, frame: Frame, payload: bytes) -> None:
-        self._expect(frame, Control.HELLO)
-        self._hello = Hello.decode(payload)
-        if self._hello.link_sha256 != self._link_sha256:
-            raise RemoteProtocolError(
-                "the nodes do not hold the same link configuration",
-                hint="copy the link file from one node to the other, byte for byte",
-            )
-        self._stage = self._hear_hello_sealed
-
-    def _hear_hello_sealed(self, frame: Frame, payload: bytes) -> None:
-        del payload
-        self._expect(frame, SEAL_KIND)
-        hello = self._heard_hello()
-        self._custody.begin_session(max(hello.last_refill, self._reserve.last_number))
-        released = tuple(one for one in hello.prepared if self._custody.is_released(str(one)))
-        self._say_control(Control.VERDICTS, Verdicts(released).encode())
-        self._seal()
-        self._stage = self._hear_verdicts
-
-    def _hear_verdicts(self, frame: Frame, payload: bytes) -> None:
-        self._expect(frame, Control.VERDICTS)
-        self._released = {str(one) for one in Verdicts.decode(payload).released}
-        self._stage = self._hear_verdicts_sealed
-
-    def _hear_verdicts_sealed(self, frame: Frame, payload: bytes) -> None:
-        del payload
-        self._expect(frame, SEAL_KIND)
-        for key_id in self._custody.prepared():
-            settle = self._custody.release if key_id in self._released else self._custody.discard
-            settle(key_id)
-        first = max(self._heard_hello().next_block, self._journal.next_block)
-        if first > self._journal.next_block:
-            self._journal.begin(first - 1)
-        self._is_ready = True
-        self._stage = self._hear_block_message
-        self._events.append(Ready(first))
-
-    def _heard_hello(self) -> Hello:
-        if self._hello is None:
-            raise LocalProtocolError("no HELLO was heard")
-        return self._hello
-
     # -- blocks
 
     def _hear(self, frame: Frame) -> None:
-        if frame.header.kind == SEAL_KIND and self._is_ready:
+        if frame.header.kind == SEAL_KIND and self._meeting.is_ready:
             if self._has_heard_done and not self._is_over:
                 self._is_over = True
                 self._events.append(Over())
@@ -308,8 +204,14 @@ class NodeSession:
             self._settle()
             return
         payload = self._whole(frame)
-        if payload is not None:
-            self._stage(frame, payload)
+        if payload is None:
+            return
+        if self._meeting.is_ready:
+            self._hear_block_message(frame, payload)
+            return
+        self._meeting.hear(frame, payload)
+        if self._meeting.is_ready:
+            self._events.append(Ready(self._journal.next_block))
 
     def _whole(self, frame: Frame) -> bytes | None:
         """Return a whole message, joined from the frames of its block that it was cut into; None before its end."""
@@ -324,7 +226,7 @@ class NodeSession:
 
     def _hear_block_message(self, frame: Frame, payload: bytes) -> None:
         kind, block = frame.header.kind, frame.header.block
-        if block == _CONTROL_BLOCK:
+        if block == CONTROL_BLOCK:
             self._hear_control(kind, payload)
             return
         number = block - 1
@@ -374,35 +276,36 @@ class NodeSession:
             if message.kind is Kind.RELEASE:
                 self._say_control(Control.RELEASED, encode_released(number, payload))
             else:
-                self._require_outbox().say(FIRST_FREE_KIND + message.kind, payload, block=number + 1)
+                self._meeting.outbox.say(FIRST_FREE_KIND + message.kind, payload, block=number + 1)
         machine = self._blocks[number]
         if machine.is_done:
             del self._blocks[number]
             if machine.aborted is not None:
                 self._refused.add(number)
-            epsilon = self._require_conversation().epsilon_part().value
+            epsilon = self._meeting.conversation.epsilon_part().value
             self._events.append(BlockEnded(number, machine.settled, machine.aborted, epsilon))
 
     # -- seals
 
     def _settle(self) -> None:
         """Seal what waits for a seal, vouch for what is covered, until nothing moves."""
-        if self._outbox is None:
+        if not self._meeting.is_ready:
             return
+        outbox = self._meeting.outbox
         moves = True
         while moves:
-            self._outbox.pump()
+            outbox.pump()
             waiting = [number for number, machine in sorted(self._blocks.items()) if machine.awaits_vouch]
-            if waiting and self._outbox.is_empty and any(self._lacks_our_seal(number) for number in waiting):
-                self._seal()
+            if waiting and outbox.is_empty and any(self._lacks_our_seal(number) for number in waiting):
+                outbox.seal()
             moves = any(self._vouch(number) for number in waiting)
 
     def _lacks_our_seal(self, number: int) -> bool:
-        return self._require_outbox().lacks_seal(number + 1)
+        return self._meeting.outbox.lacks_seal(number + 1)
 
     def _vouch(self, number: int) -> bool:
         """Let a block go on if both seals cover it; alice goes by the order of the numbers."""
-        conversation = self._require_conversation()
+        conversation = self._meeting.conversation
         if self._party is Party.ALICE and number != min(self._blocks):
             return False
         if self._lacks_our_seal(number) or not conversation.coverage(number + 1).is_complete:
@@ -419,32 +322,15 @@ class NodeSession:
         self._send(number, self._blocks[number].vouched())
         return True
 
-    def _seal(self) -> None:
-        self._require_outbox().seal()
-
     # -- small things
 
     def _say_control(self, kind: Control, payload: bytes) -> None:
-        self._require_outbox().say(kind, payload, block=_CONTROL_BLOCK)
+        self._meeting.outbox.say(kind, payload, block=CONTROL_BLOCK)
 
     def _say_done(self) -> None:
         self._say_control(Control.DONE, b"")
         self._has_said_done = True
-        self._seal()
-
-    def _expect(self, frame: Frame, kind: int) -> None:
-        if frame.header.kind != kind or frame.header.block != _CONTROL_BLOCK:
-            raise RemoteProtocolError(f"a message of kind {frame.header.kind} came where {int(kind)} is due")
-
-    def _require_outbox(self) -> Outbox:
-        if self._outbox is None:
-            raise LocalProtocolError("nothing can be said before the greetings")
-        return self._outbox
-
-    def _require_conversation(self) -> Conversation:
-        if self._conversation is None:
-            raise AuthenticationError("no session was agreed on")
-        return self._conversation
+        self._meeting.outbox.seal()
 
     def _take_events(self) -> list[Event]:
         events = list(self._events)

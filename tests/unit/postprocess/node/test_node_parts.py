@@ -24,11 +24,11 @@ from faintlink.core.records import SecretKey
 from faintlink.core.symbols import Party
 from faintlink.postprocess.channel.envelope import Direction
 from faintlink.postprocess.node.control import Hello, Verdicts, decode_released, encode_released
+from faintlink.postprocess.node.events import BlockEnded
 from faintlink.postprocess.node.home import NodeHome, create_homes
 from faintlink.postprocess.node.journal import BlockJournal
 from faintlink.postprocess.node.loop import Line, NodeLoop
 from faintlink.postprocess.node.machine import Program
-from faintlink.postprocess.node.session import BlockEnded
 from tests.node_sessions import Node, keys_of, nodes
 
 UUIDS = st.lists(st.uuids(), max_size=5, unique=True).map(tuple)

@@ -17,8 +17,8 @@ from faintlink.core.errors import (
 )
 from faintlink.core.symbols import Party
 from faintlink.postprocess.channel.envelope import Direction, Frame, FrameDecoder
+from faintlink.postprocess.node.events import Ready
 from faintlink.postprocess.node.outbox import MORE
-from faintlink.postprocess.node.session import Ready
 from tests.channel import LINK, key_bytes
 from tests.node_blocks import node_block
 from tests.node_sessions import SOURCE, Node, keys_of, nodes, small_block, talk
