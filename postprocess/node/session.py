@@ -208,7 +208,10 @@ class NodeSession:
             return
         if self._meeting.is_ready:
             self._hear_block_message(frame, payload)
-            return
+        else:
+            self._meet(frame, payload)
+
+    def _meet(self, frame: Frame, payload: bytes) -> None:
         self._meeting.hear(frame, payload)
         if self._meeting.is_ready:
             self._events.append(Ready(self._journal.next_block))

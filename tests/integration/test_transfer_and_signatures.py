@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+
 from faintlink.acquisition.commands.ot import ot
 from faintlink.acquisition.commands.qds import qds
 from faintlink.core.entropy import SeededEntropy
