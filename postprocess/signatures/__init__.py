@@ -1,0 +1,1 @@
+"""Quantum digital signatures: one-time universal hashing under keys of two links."""
