@@ -5,6 +5,7 @@ session goes on with the block after them. Alice listens, Bob calls.
 """
 
 import asyncio
+import contextlib
 import logging
 import socket
 import ssl
@@ -208,7 +209,9 @@ class NodeLoop:
                     self._start(session, fetching.result())
             writer.write(session.take_output())
             self._is_over = True
-            await writer.drain()
+            with contextlib.suppress(OSError):
+                # The peer may have heard enough and be gone.
+                await writer.drain()
         finally:
             reading.cancel()
 
