@@ -16,6 +16,7 @@ from faintlink.postprocess.node.alice import AliceSide, alice_block
 from faintlink.postprocess.node.bob import BobSide, bob_block
 from faintlink.postprocess.node.machine import BlockMachine
 from faintlink.postprocess.qkd.detection import Detections
+from faintlink.postprocess.qkd.hash_families import get
 
 SOURCE = PulsedSource(
     pulse_rate_hz=80e6,
@@ -50,10 +51,12 @@ class NodeBlock:
         policy: SecurityPolicy = POLICY,
         entropy: Entropy | None = None,
         source: PulsedSource = SOURCE,
+        family: str = "toeplitz",
     ) -> tuple[BlockMachine, BlockMachine]:
         """Return Alice's and Bob's machine of this block; their keys go below ``folder``."""
-        alice = AliceSide(source, policy, self.lookup, entropy or SeededEntropy(5), FileKeyStore(folder / "alice"))
-        bob = BobSide(source, policy, FileKeyStore(folder / "bob"))
+        keys = FileKeyStore(folder / "alice")
+        alice = AliceSide(source, policy, self.lookup, entropy or SeededEntropy(5), keys, get(family))
+        bob = BobSide(source, policy, FileKeyStore(folder / "bob"), get(family))
         return BlockMachine(alice_block(0, alice)), BlockMachine(bob_block(0, self.detections, [], bob))
 
 

@@ -1,6 +1,6 @@
 """One node as a process of its own, over blocks made up from their numbers: for tests that kill it, and benchmarks.
 
-``python -m tests.node_process alice|bob HOME PORT BLOCKS [DETECTIONS QBER KINDS SHARE_X]``
+``python -m tests.node_process alice|bob HOME PORT BLOCKS [DETECTIONS QBER KINDS SHARE_X FAMILY]``
 """
 
 import asyncio
@@ -21,6 +21,7 @@ from faintlink.postprocess.node.home import NodeHome
 from faintlink.postprocess.node.loop import Line, NodeLoop
 from faintlink.postprocess.node.machine import Program
 from faintlink.postprocess.node.session import NodeSession
+from faintlink.postprocess.qkd.hash_families import get
 from tests.node_blocks import NodeBlock, node_block
 from tests.node_sessions import LINK_SHA, POLICY, SOURCE
 
@@ -34,6 +35,7 @@ class Blocks:
     qber: float = 0.02
     kinds: int = 8
     share_x: float = 0.4
+    family: str = "toeplitz"
 
     def block(self, number: int) -> NodeBlock:
         """Return the data of a block."""
@@ -52,7 +54,7 @@ class MadeUpBlocks:
     def __init__(self, first: int, blocks: Blocks, keys: Custody) -> None:
         self._next = first
         self._blocks = blocks
-        self._side = BobSide(SOURCE, POLICY, keys)
+        self._side = BobSide(SOURCE, POLICY, keys, get(blocks.family))
 
     def next_block(self) -> tuple[int, Callable[[], Program]] | None:
         """Return the next block."""
@@ -75,7 +77,7 @@ def main(party: Party, folder: Path, port: int, blocks: Blocks) -> None:
 
         def answer(number: int) -> Program:
             lookup = blocks.block(number).lookup
-            return alice_block(number, AliceSide(SOURCE, POLICY, lookup, entropy, custody))
+            return alice_block(number, AliceSide(SOURCE, POLICY, lookup, entropy, custody, get(blocks.family)))
 
         def new_session() -> NodeSession:
             return NodeSession(
@@ -106,5 +108,5 @@ def _tell(ended: BlockEnded) -> None:
 
 if __name__ == "__main__":
     party, home, port, count, *rest = sys.argv[1:]
-    shape = (int(rest[0]), float(rest[1]), int(rest[2]), float(rest[3])) if rest else ()
+    shape = (int(rest[0]), float(rest[1]), int(rest[2]), float(rest[3]), rest[4]) if rest else ()
     main(Party(party), Path(home), int(port), Blocks(int(count), *shape))

@@ -13,18 +13,19 @@ import numpy.typing as npt
 
 from faintlink.core.config.link import PulsedSource, SecurityPolicy
 from faintlink.core.entropy import Entropy
-from faintlink.core.errors import RemoteProtocolError, VerificationFailedError
+from faintlink.core.errors import LocalProtocolError, RemoteProtocolError, VerificationFailedError
 from faintlink.core.records import DecoyCounts, SecretKey
-from faintlink.core.symbols import Basis, Party, is_sync, setting_basis, setting_bit, setting_intensity
+from faintlink.core.symbols import MAX_INTENSITIES, Basis, Party
 from faintlink.core.units import Bits, Slots
+from faintlink.postprocess.kernels.sifting import keep_equal_bases, tally
 from faintlink.postprocess.node.distilling import SEED_BYTES, Amplify, Check, Checked, Prepared, Reconcile, Release
 from faintlink.postprocess.node.keys import KeySink, amplified, description
 from faintlink.postprocess.node.machine import Program, Say, Settled, Steps, Vouch, hear, say_and_hear
 from faintlink.postprocess.node.reconciling import answer_all
 from faintlink.postprocess.node.sifting import Bases, Committed, Detections, Sifted, Tested
 from faintlink.postprocess.qkd import decisions, monitors
-from faintlink.postprocess.qkd.amplify import seed_bytes
 from faintlink.postprocess.qkd.decisions import Disclosed
+from faintlink.postprocess.qkd.hash_families import FAMILIES, HashFamily
 from faintlink.postprocess.qkd.monitors import MonitorReading
 from faintlink.postprocess.qkd.stages import StageLog
 from faintlink.postprocess.qkd.verify import VerificationCost, verification_tag
@@ -48,6 +49,8 @@ class AliceSide:
     """All random bits."""
     keys: KeySink
     """Where keys go."""
+    family: HashFamily = FAMILIES["toeplitz"]
+    """Hash of privacy amplification, the same on both sides."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,9 +91,9 @@ def alice_block(number: int, side: AliceSide) -> Program:
         ledger = decisions.accept_length(bound, given, side.policy)
     with log.stage("amplify"):
         key_id = uuid.UUID(bytes=side.entropy.draw(16, "key id"), version=4)
-        seed = side.entropy.draw(seed_bytes(bits.size, bound.length), "toeplitz")
+        seed = side.entropy.draw(side.family.seed_bytes(bits.size, bound.length), side.family.name)
         yield Say(Amplify(key_id, bound.length, seed))
-        key = amplified(bits, seed, bound.length, str(key_id), ledger)
+        key = amplified(bits, seed, bound.length, str(key_id), ledger, side.family)
         yield from _release(key, number, bound.bound, ledger, side)
     return Settled(number, counts, bound, ledger, tuple(log.reports), key, None)
 
@@ -101,10 +104,11 @@ def _sift(side: AliceSide) -> Steps[tuple[_Kept, DecoyCounts]]:
     bases = (yield from say_and_hear(Committed(slots.size), Bases)).bits
     if bases.size != codes.size:
         raise RemoteProtocolError(f"{bases.size} bases for {codes.size} detections")
-    keep = found & ~is_sync(codes) & (setting_basis(codes) == bases)
-    kept = _Kept(bases[keep], setting_intensity(codes[keep]), setting_bit(codes[keep]))
+    keep, basis, intensity, bits = (np.empty(codes.size, np.uint8) for _ in range(4))
+    rows = keep_equal_bases(codes, found, bases, keep, basis, intensity, bits)
+    kept = _Kept(basis[:rows], intensity[:rows], bits[:rows])
     own = kept.bits[kept.basis == Basis.X]
-    theirs = (yield from say_and_hear(Sifted(keep.astype(np.uint8), kept.intensity, own), Tested)).bits
+    theirs = (yield from say_and_hear(Sifted(keep, kept.intensity, own), Tested)).bits
     if theirs.size != own.size:
         raise RemoteProtocolError(f"{theirs.size} test bits, expected {own.size}")
     return kept, sifted_counts(kept.basis, kept.intensity, own != theirs, len(side.source.intensities))
@@ -123,11 +127,19 @@ def sifted_counts(
         (t,) bool, which of the test basis differ.
     intensities
         Number of intensities.
+
+    Raises
+    ------
+    LocalProtocolError
+        A detection has an intensity that the link does not have.
     """
-    key, test = (intensity[basis == one] for one in (Basis.Z, Basis.X))
-    n_key, n_test, m_test = (
-        tuple(np.bincount(which, minlength=intensities).tolist()) for which in (key, test, test[wrong])
-    )
+    table = np.zeros((3, MAX_INTENSITIES), np.int64)
+    tally(basis, intensity, wrong, table)
+    if table[:, intensities:].any():
+        raise LocalProtocolError(
+            f"the record names an intensity beyond the link's {intensities}", hint="use the link file of the run"
+        )
+    n_key, n_test, m_test = (tuple(row) for row in table[:, :intensities].tolist())
     return DecoyCounts(n_key, n_test, (0,) * intensities, m_test)
 
 

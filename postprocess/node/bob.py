@@ -23,8 +23,8 @@ from faintlink.postprocess.node.reconciling import ask_all
 from faintlink.postprocess.node.sifting import Bases, Committed, Detections, Sifted, Tested
 from faintlink.postprocess.qkd import decisions, monitors
 from faintlink.postprocess.qkd import detection as stage
-from faintlink.postprocess.qkd.amplify import seed_bytes
 from faintlink.postprocess.qkd.decisions import Disclosed
+from faintlink.postprocess.qkd.hash_families import FAMILIES, HashFamily
 from faintlink.postprocess.qkd.monitors import MonitorReading
 from faintlink.postprocess.qkd.stages import StageLog
 from faintlink.postprocess.qkd.verify import VerificationCost, tags_agree, verification_tag
@@ -40,6 +40,8 @@ class BobSide:
     """Fixed before the block."""
     keys: KeySink
     """Where keys go."""
+    family: HashFamily = FAMILIES["toeplitz"]
+    """Hash of privacy amplification, the same on both sides."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,12 +94,12 @@ def bob_block(number: int, detections: stage.Detections, readings: Sequence[Moni
         ledger = decisions.accept_length(bound, given, side.policy)
     with log.stage("amplify"):
         told = yield from hear(Amplify)
-        if told.length != bound.length or len(told.seed) != seed_bytes(bits.size, bound.length):
+        if told.length != bound.length or len(told.seed) != side.family.seed_bytes(bits.size, bound.length):
             raise RemoteProtocolError(
                 f"Alice makes a key of {told.length} bits, the counts allow {bound.length}",
                 hint="both nodes must hold the same link file and program version",
             )
-        key = amplified(bits, told.seed, bound.length, str(told.key_id), ledger)
+        key = amplified(bits, told.seed, bound.length, str(told.key_id), ledger, side.family)
         side.keys.prepare(key, description(number, bound.bound, ledger))
         yield Say(Prepared(told.key_id))
         yield Vouch()

@@ -16,6 +16,7 @@ from faintlink.postprocess.node.blocks import BlockReader, SettingsRecord
 from faintlink.postprocess.node.bob import BobSide, bob_block
 from faintlink.postprocess.node.keys import KeySink
 from faintlink.postprocess.node.machine import Program
+from faintlink.postprocess.qkd.hash_families import get
 from faintlink.postprocess.qkd.pulsed import pulsed_source
 
 
@@ -42,7 +43,7 @@ class BobFeed:
 
     def __init__(self, recording: PartyRecording, link: LinkConfig, keys: KeySink) -> None:
         self._blocks = BlockReader(recording, link).blocks()
-        self._side = BobSide(pulsed_source(link), link.security, keys)
+        self._side = BobSide(pulsed_source(link), link.security, keys, get(link.distillation.hash_family))
 
     def next_block(self) -> tuple[int, Callable[[], Program]] | None:
         """Return the number of the next block and what makes its program; None after the last."""
@@ -56,5 +57,6 @@ def alice_answers(
     recording: PartyRecording, link: LinkConfig, keys: KeySink, entropy: Entropy
 ) -> Callable[[int], Program]:
     """Return what makes Alice's program of a block that Bob begins."""
-    side = AliceSide(pulsed_source(link), link.security, SettingsRecord(recording), entropy, keys)
+    family = get(link.distillation.hash_family)
+    side = AliceSide(pulsed_source(link), link.security, SettingsRecord(recording), entropy, keys, family)
     return lambda number: alice_block(number, side)

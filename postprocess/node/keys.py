@@ -11,7 +11,7 @@ import numpy as np
 
 from faintlink.core.records import SecretKey
 from faintlink.core.units import Bits
-from faintlink.postprocess.qkd.amplify import toeplitz_hash
+from faintlink.postprocess.qkd.hash_families import HashFamily
 from faintlink.postprocess.security.ledger import EpsilonLedger
 
 
@@ -39,9 +39,11 @@ class KeySink(Protocol):
         ...
 
 
-def amplified(bits: Bits, seed: bytes, length: int, key_id: str, ledger: EpsilonLedger) -> SecretKey:
+def amplified(
+    bits: Bits, seed: bytes, length: int, key_id: str, ledger: EpsilonLedger, family: HashFamily
+) -> SecretKey:
     """Return the key of verified bits."""
-    data = np.packbits(toeplitz_hash(bits, seed, length)).tobytes()
+    data = np.packbits(family.hash(bits, seed, length)).tobytes()
     return SecretKey(key_id, length, data, ledger.total)
 
 

@@ -15,6 +15,8 @@ from faintlink.postprocess.node.wire import Kind, Reader, pack
 
 MAX_DETECTIONS = 1 << 27
 """Detections of a block; more is no block but an attack on memory."""
+_WIDTHS = (1, 2, 4, 8)
+"""Bytes that a step between slots may take."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,8 +31,8 @@ class Detections:
         """Return the payload."""
         first = int(self.slots[0]) if self.slots.size else 0
         steps = np.diff(self.slots)
-        # Four bytes a step unless the light was off for very long.
-        width = 4 if not steps.size or int(steps.max()) < 1 << 32 else 8
+        longest = int(steps.max()) if steps.size else 0
+        width = next(width for width in _WIDTHS if longest < 1 << (8 * width))
         return struct.pack("<IqB", self.slots.size, first, width) + steps.astype(f"<u{width}").tobytes()
 
     @classmethod
@@ -38,7 +40,7 @@ class Detections:
         """Return the message of a payload."""
         reader = Reader(cls.kind, data)
         count, first, width = reader.numbers("IqB")
-        if count > MAX_DETECTIONS or width not in (4, 8) or not 0 <= first < 1 << 62:
+        if count > MAX_DETECTIONS or width not in _WIDTHS or not 0 <= first < 1 << 62:
             raise reader.refused(f"{count} detections from slot {first}, at most {MAX_DETECTIONS} are taken")
         steps = np.frombuffer(reader.take(width * max(count - 1, 0)), f"<u{width}")
         reader.end()

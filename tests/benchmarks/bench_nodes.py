@@ -1,7 +1,7 @@
 """Two node processes over authenticated TCP: sifted bits of the key basis that become secret key, a second.
 
 Both processes run on this machine's cores; everything is counted from the first detections to the released key:
-sifting, test, Cascade, verification, bound, Toeplitz, seals, TLS 1.3 and the disk. The delayed rows go through a proxy
+sifting, test, Cascade, verification, bound, modular hash, seals, TLS 1.3 and the disk. Delayed rows go through a proxy
 that holds every byte back for half the round trip. The peer column is the same chain of both parties in one process
 and on one core, measured in the same run.
 """
@@ -51,7 +51,9 @@ def in_one_process(qber: float) -> float:
     """Return the rate of both parties' programs on one core, messages as bytes."""
     block = made_up(0, DETECTIONS, qber, SHARE_X)
     with tempfile.TemporaryDirectory() as folder:
-        machines = block.machines(Path(folder), policy=POLICY, source=ONE_INTENSITY, entropy=OsEntropy())
+        machines = block.machines(
+            Path(folder), policy=POLICY, source=ONE_INTENSITY, entropy=OsEntropy(), family="modular"
+        )
         start = time.perf_counter()
         run_block(*machines)
         seconds = time.perf_counter() - start
@@ -65,7 +67,7 @@ def two_processes(qber: float, round_trip_ms: float) -> tuple[float, int]:
     with tempfile.TemporaryDirectory() as folder, line(round_trip_ms) as (listen, call):
         homes = Path(folder) / "homes"
         create_homes(homes, link_id="bench", seals=4096)
-        shape = [str(BLOCKS), str(DETECTIONS), str(qber), "1", str(SHARE_X)]
+        shape = [str(BLOCKS), str(DETECTIONS), str(qber), "1", str(SHARE_X), "modular"]
         nodes = [
             subprocess.Popen(
                 [sys.executable, "-m", "tests.node_process", party, str(homes / party), str(port), *shape],
