@@ -174,6 +174,17 @@ class Monitors(StrictModel):
     """Largest share of slots with more than one click."""
     max_intensity_deviation: Positive = 0.25
     """Largest relative deviation of the played intensity probabilities and gains' ratio from the expected."""
+    max_repeat_bias: Positive = 0.05
+    """Largest difference between how often a bit equals the one before it, and chance."""
+    max_time_information: Positive = 0.01
+    """Most bits that the arrival within the slot may tell of the outcome."""
+    max_floor_dispersion: Positive = 2.0
+    """Largest variance over mean of the clicks between the pulses, per window of time; 1 is random."""
+    floor_hz: Annotated[float, Field(ge=0.0)] = 0.0
+    """Clicks per second of all detectors together in the dark, from a measurement; 0 leaves the floor's loss
+    unwatched."""
+    max_floor_loss: Positive = 0.03
+    """Largest share of ``floor_hz`` that may be missing between the pulses."""
     vetoes: bool = True
     """False reports only, for calibration runs; no key of such a run is marked usable."""
 
@@ -226,6 +237,13 @@ class SecurityPolicy(StrictModel):
         return self
 
 
+class Distillation(StrictModel):
+    """How sifted bits become key, where the proofs leave a choice; the same on both nodes."""
+
+    hash_family: Literal["toeplitz", "modular"] = "toeplitz"
+    """Universal hash of privacy amplification: both are universal_2; modular is several times faster with gmpy2."""
+
+
 class Channel(StrictModel):
     """The authenticated classical channel between the nodes; the same on both, as is the whole file."""
 
@@ -274,6 +292,8 @@ class LinkConfig(StrictModel):
     """Gating."""
     acquisition: Acquisition = Acquisition()
     """Acquisition."""
+    distillation: Distillation = Distillation()
+    """Reconciliation and privacy amplification."""
     channel: Channel = Channel()
     """The classical channel of two nodes."""
     security: SecurityPolicy
