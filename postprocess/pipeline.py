@@ -16,13 +16,14 @@ from faintlink.core.records import LossCount
 from faintlink.core.runfile.folder import SIMULATION, Run
 from faintlink.core.symbols import Party, Protocol
 from faintlink.core.units import PS_PER_S
+from faintlink.postprocess.node.distil import BlockResult, KeyBlock, distil
 from faintlink.postprocess.qkd import decisions, monitors
 from faintlink.postprocess.qkd.detection import ArrivalStatistics
-from faintlink.postprocess.qkd.distil import BlockResult, KeyBlock, distil
 from faintlink.postprocess.qkd.monitors import MonitorReading
 from faintlink.postprocess.qkd.pairs import CHUNK_PS, PairRun
 from faintlink.postprocess.qkd.pieces import SiftedPiece
 from faintlink.postprocess.qkd.pulsed import PulsedRun
+from faintlink.postprocess.qkd.receiver_watch import receiver_readings
 from faintlink.postprocess.qkd.sift import BlockCutter, SiftedBits
 from faintlink.postprocess.qkd.stages import Fact
 from faintlink.postprocess.series import RunSeries
@@ -125,6 +126,7 @@ def _distil(block: KeyBlock, link: LinkConfig, entropy: Entropy) -> BlockResult:
         intensities=pulsed.intensities if pulsed else (),
         probabilities=pulsed.probabilities if pulsed else (),
         entropy=entropy,
+        distillation=link.distillation,
     )
 
 
@@ -170,8 +172,6 @@ def _readings(bits: SiftedBits, arrivals: dict[Party, ArrivalStatistics], link: 
     policy = link.security.monitors
     yield from monitors.bit_bias(bits, policy)
     for party, statistics in arrivals.items():
-        yield from monitors.detector_balance(statistics.clicks, policy, party)
-        yield from monitors.timing_skew(statistics.moments, policy)
-        yield from monitors.double_clicks(statistics.events, statistics.multi, policy)
+        yield from receiver_readings(party, statistics, policy)
     if link.source is not None:
         yield from monitors.intensity_ratio(bits.intensity, link.source, policy)

@@ -17,8 +17,8 @@ from faintlink.core.entropy import Entropy, OsEntropy, RecordingEntropy, ReplayE
 from faintlink.core.errors import ConfigError, RunExistsError, SchemaError
 from faintlink.core.runfile.folder import Run
 from faintlink.postprocess.keystore import FileKeyStore
+from faintlink.postprocess.node.distil import PUBLIC_PURPOSES, BlockResult
 from faintlink.postprocess.pipeline import Analysis, process
-from faintlink.postprocess.qkd.distil import PUBLIC_PURPOSES, BlockResult
 from faintlink.postprocess.report.document import analysis_document
 from faintlink.postprocess.report.figures import write_png
 from faintlink.postprocess.report.html import write_html

@@ -240,8 +240,15 @@ class SecurityPolicy(StrictModel):
 class Distillation(StrictModel):
     """How sifted bits become key, where the proofs leave a choice; the same on both nodes."""
 
+    reconciliation: Literal["auto", "cascade", "cascade-few-messages", "ldpc"] = "auto"
+    """Who corrects errors. auto chooses for each block by its size, its error rate and ``round_trip_ms``."""
     hash_family: Literal["toeplitz", "modular"] = "toeplitz"
     """Universal hash of privacy amplification: both are universal_2; modular is several times faster with gmpy2."""
+    round_trip_ms: Annotated[float, Field(ge=0.0)] = 0.0
+    """Expected time from a message to its answer, both ways together."""
+    frame_verification: bool = True
+    """True verifies each frame by itself, so that one that stays wrong costs no more than its own bits; False
+    verifies blocks as wholes."""
 
 
 class Channel(StrictModel):

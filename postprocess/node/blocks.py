@@ -14,11 +14,11 @@ from faintlink.core.runfile.folder import PartyRecording
 from faintlink.core.symbols import Party
 from faintlink.core.units import Slots
 from faintlink.postprocess.kernels.detect import join_settings
-from faintlink.postprocess.qkd import monitors
 from faintlink.postprocess.qkd.clock import SlottedTags
 from faintlink.postprocess.qkd.detection import ArrivalStatistics, Detections
 from faintlink.postprocess.qkd.monitors import MonitorReading
 from faintlink.postprocess.qkd.pulsed import PulsedReceiver, squash_seed
+from faintlink.postprocess.qkd.receiver_watch import receiver_readings
 from faintlink.postprocess.qkd.sift import SettingsCursor
 
 
@@ -80,13 +80,8 @@ class BlockReader:
         at = int(np.searchsorted(slots, (self._next + 1) * self._link.block_slots))
         self._slots, self._outcomes = [slots[at:]], [outcomes[at:]]
         number, self._next = self._next, self._next + 1
-        return DetectionBlock(number, Detections(slots[:at], outcomes[:at], 0), tuple(self._readings()))
-
-    def _readings(self) -> Iterator[MonitorReading]:
-        policy = self._link.security.monitors
-        yield from monitors.detector_balance(self._arrivals.clicks, policy, Party.BOB)
-        yield from monitors.timing_skew(self._arrivals.moments, policy)
-        yield from monitors.double_clicks(self._arrivals.events, self._arrivals.multi, policy)
+        readings = receiver_readings(Party.BOB, self._arrivals, self._link.security.monitors)
+        return DetectionBlock(number, Detections(slots[:at], outcomes[:at], 0), tuple(readings))
 
 
 class SettingsRecord:

@@ -4,30 +4,44 @@ He detected: he commits to his slots before any basis is spoken of, asks paritie
 the key's length himself and refuses another one.
 """
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from faintlink.core.config.link import PulsedSource, SecurityPolicy
-from faintlink.core.errors import RemoteProtocolError, VerificationFailedError
-from faintlink.core.records import DecoyCounts
+from faintlink.core.config.link import Distillation, PulsedSource, SecurityPolicy
+from faintlink.core.errors import RemoteProtocolError
+from faintlink.core.records import DecoyCounts, SecretKey
 from faintlink.core.symbols import Basis, Party
 from faintlink.core.units import Bits
 from faintlink.postprocess.node.alice import sifted_counts
-from faintlink.postprocess.node.distilling import Amplify, Check, Checked, Prepared, Reconcile, Release
+from faintlink.postprocess.node.attempts import Attempts
+from faintlink.postprocess.node.distilling import (
+    Amplify,
+    Check,
+    Checked,
+    Counted,
+    Opened,
+    Prepared,
+    Reconcile,
+    Release,
+)
+from faintlink.postprocess.node.kept import Kept
 from faintlink.postprocess.node.keys import KeySink, amplified, description
-from faintlink.postprocess.node.machine import Program, Say, Settled, Steps, Vouch, hear, say_and_hear
+from faintlink.postprocess.node.machine import Program, Say, Steps, Vouch, hear, say_and_hear
 from faintlink.postprocess.node.reconciling import ask_all
+from faintlink.postprocess.node.record import BlockRecord
 from faintlink.postprocess.node.sifting import Bases, Committed, Detections, Sifted, Tested
-from faintlink.postprocess.qkd import decisions, monitors
+from faintlink.postprocess.node.terms import Terms
 from faintlink.postprocess.qkd import detection as stage
+from faintlink.postprocess.qkd import monitors
+from faintlink.postprocess.qkd.cascade.reconcile import efficiency
 from faintlink.postprocess.qkd.decisions import Disclosed
+from faintlink.postprocess.qkd.frames import compare_frames, frame_seed_bytes, frame_tags
 from faintlink.postprocess.qkd.hash_families import FAMILIES, HashFamily
 from faintlink.postprocess.qkd.monitors import MonitorReading
-from faintlink.postprocess.qkd.stages import StageLog
-from faintlink.postprocess.qkd.verify import VerificationCost, tags_agree, verification_tag
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +56,8 @@ class BobSide:
     """Where keys go."""
     family: HashFamily = FAMILIES["toeplitz"]
     """Hash of privacy amplification, the same on both sides."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Kept:
-    """Bob's sifted detections."""
-
-    basis: npt.NDArray[np.uint8]
-    intensity: npt.NDArray[np.uint8]
-    bits: Bits
+    distillation: Distillation = field(default_factory=Distillation)
+    """Reconciliation and verification, the same on both sides; ``family`` stands for its hash family."""
 
 
 def bob_block(number: int, detections: stage.Detections, readings: Sequence[MonitorReading], side: BobSide) -> Program:
@@ -67,50 +74,71 @@ def bob_block(number: int, detections: stage.Detections, readings: Sequence[Moni
     side
         Policy and keys.
     """
-    decisions.heed_policy(side.policy)
-    log = StageLog()
-    with log.stage("sift") as facts:
+    source = side.source
+    terms = Terms(side.policy, side.distillation, side.family, source.intensities, source.probabilities)
+    record = BlockRecord(number)
+    with record.log.stage("sift") as facts:
         kept, counts = yield from _sift(detections, side)
-        facts.update(n_key=counts.key.bits, n_test=counts.test.bits, qber_test=counts.test.rate)
-    with log.stage("monitor"):
-        bias = monitors.party_bias(Party.BOB, kept.basis, kept.bits, side.policy.monitors)
-        decisions.heed_monitors([*readings, *bias], side.policy)
-    decisions.accept_test(counts, side.policy)
-    in_key = kept.basis == Basis.Z
-    with log.stage("reconcile") as facts:
-        bits, disclosed, counts = yield from _reconcile(kept.bits[in_key], kept.intensity[in_key], counts, side)
-        facts.update(leak_ec=disclosed.parities, tag_bits=disclosed.tag_bits, qber_key=counts.key.rate)
-    decisions.accept_key(counts, side.policy)
-    with log.stage("bound") as facts:
-        given = decisions.bound_input(
-            counts,
-            disclosed,
-            side.policy,
-            intensities=side.source.intensities,
-            probabilities=side.source.probabilities,
-        )
-        bound = decisions.key_length(given, side.policy)
-        facts.update(length=bound.length)
-        ledger = decisions.accept_length(bound, given, side.policy)
-    with log.stage("amplify"):
+        facts.update(kept=kept.bits.size)
+    bias = monitors.party_bias(Party.BOB, kept.basis, kept.bits, side.policy.monitors)
+    return (yield from bob_key(kept, counts, [*readings, *bias], terms=terms, keys=side.keys, record=record))
+
+
+def bob_key(
+    kept: Kept,
+    counts: DecoyCounts,
+    readings: Sequence[MonitorReading],
+    *,
+    terms: Terms,
+    keys: KeySink,
+    record: BlockRecord,
+) -> Program:
+    """Return Bob's program of a block that is sifted; it ends in a `Settled`.
+
+    Parameters
+    ----------
+    kept
+        His sifted detections.
+    counts
+        After the test; errors of the key basis come later.
+    readings
+        What his monitors say.
+    terms
+        Agreed before.
+    keys
+        Where keys go.
+    record
+        Is filled as the block goes on.
+    """
+    terms.accept(counts, readings, record)
+    intensity = kept.intensity[kept.basis == Basis.Z]
+    bits, disclosed, counts = yield from _reconcile(kept.of(Basis.Z), intensity, counts, terms, record)
+    length = terms.decide_length(counts, disclosed, record)
+    with record.log.stage("amplify") as facts:
         told = yield from hear(Amplify)
-        if told.length != bound.length or len(told.seed) != side.family.seed_bytes(bits.size, bound.length):
+        family = terms.family
+        if told.length != length or len(told.seed) != family.seed_bytes(bits.size, length):
             raise RemoteProtocolError(
-                f"Alice makes a key of {told.length} bits, the counts allow {bound.length}",
+                f"Alice makes a key of {told.length} bits, the counts allow {length}",
                 hint="both nodes must hold the same link file and program version",
             )
-        key = amplified(bits, told.seed, bound.length, str(told.key_id), ledger, side.family)
-        side.keys.prepare(key, description(number, bound.bound, ledger))
-        yield Say(Prepared(told.key_id))
-        yield Vouch()
-        released = yield from hear(Release)
-        if released.key_id != told.key_id:
-            raise RemoteProtocolError("another key was released than the one that was prepared")
-        side.keys.release(key.key_id)
-    return Settled(number, counts, bound, ledger, tuple(log.reports), key, None)
+        key = amplified(bits, told.seed, length, str(told.key_id), record.ledger, family)
+        facts.update(bits_in=bits.size, bits_out=length, seed_bits=8 * len(told.seed), epsilon=record.ledger.total)
+        yield from _release(key, told, record, keys)
+    return record.settled(counts, key)
 
 
-def _sift(detections: stage.Detections, side: BobSide) -> Steps[tuple[_Kept, DecoyCounts]]:
+def _release(key: SecretKey, told: Amplify, record: BlockRecord, keys: KeySink) -> Steps[None]:
+    keys.prepare(key, description(record.number, record.bound.bound if record.bound else "", record.ledger))
+    yield Say(Prepared(told.key_id))
+    yield Vouch()
+    released = yield from hear(Release)
+    if released.key_id != told.key_id:
+        raise RemoteProtocolError("another key was released than the one that was prepared")
+    keys.release(key.key_id)
+
+
+def _sift(detections: stage.Detections, side: BobSide) -> Steps[tuple[Kept, DecoyCounts]]:
     basis, bits = detections.outcomes >> np.uint8(1), detections.outcomes & np.uint8(1)
     committed = yield from say_and_hear(Detections(detections.slots), Committed)
     if committed.count != basis.size:
@@ -121,8 +149,8 @@ def _sift(detections: stage.Detections, side: BobSide) -> Steps[tuple[_Kept, Dec
         raise RemoteProtocolError("the sifted detections do not fit those that were sent")
     if heard.intensities.size and int(heard.intensities.max()) >= len(side.source.intensities):
         raise RemoteProtocolError("an intensity is named that the link does not have")
-    kept = _Kept(basis[keep], heard.intensities, bits[keep])
-    own = kept.bits[kept.basis == Basis.X]
+    kept = Kept(basis[keep], heard.intensities, bits[keep])
+    own = kept.of(Basis.X)
     if heard.test_bits.size != own.size:
         raise RemoteProtocolError(f"{heard.test_bits.size} test bits, expected {own.size}")
     yield Say(Tested(own))
@@ -131,29 +159,59 @@ def _sift(detections: stage.Detections, side: BobSide) -> Steps[tuple[_Kept, Dec
 
 
 def _reconcile(
-    bits: Bits, intensity: npt.NDArray[np.uint8], counts: DecoyCounts, side: BobSide
+    raw: Bits, intensity: npt.NDArray[np.uint8], counts: DecoyCounts, terms: Terms, record: BlockRecord
 ) -> Steps[tuple[Bits, Disclosed, DecoyCounts]]:
-    """Ask until the hashes agree; return the corrected bits, what was disclosed, and all counts."""
-    disclosed = Disclosed()
-    hint = decisions.first_hint(counts)
-    eps_cor = decisions.eps_cor_of_attempt(side.policy)
-    cost = VerificationCost.for_key(eps_cor, bits.size)
-    corrected = bits
-    for _ in range(decisions.ATTEMPTS):
-        public = (yield from hear(Reconcile)).seed
-        corrected, parities, flipped = yield from ask_all(corrected, hint, public)
-        disclosed = Disclosed(disclosed.parities + parities, disclosed.tag_bits + cost.bits)
-        check = yield from hear(Check)
-        if len(check.seed) != cost.seed_bytes:
-            raise RemoteProtocolError(f"a seed of {len(check.seed)} bytes for a hash that takes {cost.seed_bytes}")
-        if tags_agree(verification_tag(corrected, check.seed, eps_cor=eps_cor), check.tag):
-            errors = np.bincount(intensity[corrected != bits], minlength=len(counts.n_key))
-            by_intensity = tuple(errors.tolist())
-            yield Say(Checked(True, by_intensity))
-            return corrected, disclosed, replace(counts, m_key=by_intensity)
-        yield Say(Checked(False, ()))
-        hint = decisions.second_hint(hint, flipped / bits.size)
-    raise VerificationFailedError(
-        f"the keys of {bits.size} bits still differ after {decisions.ATTEMPTS} reconciliations",
-        hint="the error rate of the key basis may be far from that of the test basis",
-    )
+    """Ask until every frame agrees or is opened; return the corrected bits, what was disclosed, and all counts."""
+    work = Attempts(counts, terms.policy, terms.distillation)
+    bits = raw.copy()
+
+    def errors() -> tuple[int, ...]:
+        return tuple(np.bincount(intensity[bits != raw], minlength=len(counts.n_key)).tolist())
+
+    while not work.is_done:
+        plan = work.plan
+        with record.log.stage("reconcile") as facts:
+            told = yield from hear(Reconcile)
+            if told.reconciler is not plan.reconciler:
+                raise RemoteProtocolError(
+                    f"Alice reconciles by {told.reconciler.name}, the link file asks for {plan.reconciler.name}",
+                    hint="both nodes must hold the same link file and program version",
+                )
+            asked = yield from ask_all(bits[work.left], plan, told.seed)
+            bits[work.left] = asked.bits
+            work.corrected(asked.leaked, asked.flipped)
+            reached = efficiency(asked.leaked, asked.flipped, plan.bits)
+            facts.update(
+                frames=len(plan.frames()),
+                messages=asked.messages,
+                corrected=asked.flipped,
+                qber_key=asked.flipped / plan.bits,
+                leak_ec=work.disclosed.parities,
+                f_ec=None if math.isnan(reached) else reached,
+                reconciler=plan.reconciler.name.lower(),
+            )
+        with record.log.stage("verify") as facts:
+            agreeing = _agreeing(asked.bits, (yield from hear(Check)), work)
+            yield Say(Checked(agreeing, errors() if agreeing.all() else ()))
+            work.checked(agreeing, facts)
+            if work.to_open.size:
+                opened = (yield from hear(Opened)).bits
+                if opened.size != work.to_open.size:
+                    raise RemoteProtocolError(f"{opened.size} bits were opened, expected {work.to_open.size}")
+                work.opened(facts)
+                bits[work.to_open] = opened
+                yield Say(Counted(errors()))
+    return bits, work.disclosed, replace(counts, m_key=errors())
+
+
+def _agreeing(bits: Bits, check: Check, work: Attempts) -> npt.NDArray[np.uint8]:
+    """Return which frames have the tags that Alice says, (m,) uint8."""
+    needed = frame_seed_bytes(work.frames, eps_cor=work.eps_cor)
+    if len(check.seed) != needed:
+        raise RemoteProtocolError(f"a seed of {len(check.seed)} bytes for hashes that take {needed}")
+    own = frame_tags(bits, work.frames, check.seed, eps_cor=work.eps_cor)
+    size = len(own[0])
+    if len(check.tags) != size * len(own):
+        raise RemoteProtocolError(f"{len(check.tags)} bytes of tags for {len(own)} frames of {size} bytes each")
+    theirs = [check.tags[at : at + size] for at in range(0, len(check.tags), size)]
+    return compare_frames(own, theirs, work.frames, eps_cor=work.eps_cor).agreeing.astype(np.uint8)

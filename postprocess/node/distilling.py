@@ -6,7 +6,10 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 from faintlink.core.symbols import MAX_INTENSITIES
-from faintlink.postprocess.node.wire import Kind, Reader
+from faintlink.core.units import Bits
+from faintlink.postprocess.node.sifting import BitString
+from faintlink.postprocess.node.wire import Kind, Reader, pack
+from faintlink.postprocess.qkd.reconciliation import Reconciler
 
 MAX_REASON = 2048
 SEED_BYTES = 32
@@ -17,18 +20,23 @@ class Reconcile:
     """Reconciliation begins, with a public seed drawn after sifting."""
 
     kind: ClassVar[Kind] = Kind.RECONCILE
+    reconciler: Reconciler
+    """Who corrects; Bob chooses by the same rule and must come to the same."""
     seed: bytes
     """`SEED_BYTES` bytes."""
 
     def encode(self) -> bytes:
         """Return the payload."""
-        return self.seed
+        return bytes((self.reconciler,)) + self.seed
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
         """Return the message of a payload."""
         reader = Reader(cls.kind, data)
-        message = cls(reader.take(SEED_BYTES))
+        (code,) = reader.numbers("B")
+        if code not in Reconciler.__members__.values():
+            raise reader.refused(f"no reconciler has the code {code}")
+        message = cls(Reconciler(code), reader.take(SEED_BYTES))
         reader.end()
         return message
 
@@ -39,7 +47,7 @@ class Opaque:
 
     kind: ClassVar[Kind]
     run: int
-    """Which run of Cascade within the block."""
+    """Which run of the reconciliation within the block."""
     data: bytes = field(repr=False)
 
     def encode(self) -> bytes:
@@ -55,14 +63,14 @@ class Opaque:
 
 
 class Parities(Opaque):
-    """A request of Cascade."""
+    """A request of the reconciliation."""
 
     __slots__ = ()
     kind = Kind.PARITIES
 
 
 class Answer(Opaque):
-    """The answer to a request of Cascade."""
+    """The answer to a request of the reconciliation."""
 
     __slots__ = ()
     kind = Kind.ANSWER
@@ -91,49 +99,88 @@ class Corrected:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Alice's verification hash, with the seed drawn after the last correction."""
+    """Alice's verification tags of all frames, with the seed drawn after the last correction."""
 
     kind: ClassVar[Kind] = Kind.CHECK
     seed: bytes
-    tag: bytes = field(repr=False)
+    tags: bytes = field(repr=False)
+    """One after another, all of one size."""
 
     def encode(self) -> bytes:
         """Return the payload."""
-        return struct.pack("<HH", len(self.seed), len(self.tag)) + self.seed + self.tag
+        return struct.pack("<HI", len(self.seed), len(self.tags)) + self.seed + self.tags
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
         """Return the message of a payload."""
         reader = Reader(cls.kind, data)
-        seed_size, tag_size = reader.numbers("HH")
+        seed_size, tag_size = reader.numbers("HI")
         message = cls(reader.take(seed_size), reader.take(tag_size))
         reader.end()
         return message
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Checked:
-    """Whether Bob's hash agrees, and where he had errors."""
+    """Which frames agree, by Bob's tags, and where he had errors, once all agree."""
 
     kind: ClassVar[Kind] = Kind.CHECKED
-    agrees: bool
-    errors: tuple[int, ...]
-    """Corrected bits of the key basis by intensity; empty when the hashes differ."""
+    agreeing: Bits
+    """(m,) uint8, one bit a frame."""
+    errors: tuple[int, ...] = ()
+    """As in `Counted`; empty while a frame disagrees."""
 
     def encode(self) -> bytes:
         """Return the payload."""
-        return struct.pack(f"<?B{len(self.errors)}I", self.agrees, len(self.errors), *self.errors)
+        return struct.pack("<I", self.agreeing.size) + pack(self.agreeing) + _packed_errors(self.errors)
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
         """Return the message of a payload."""
         reader = Reader(cls.kind, data)
-        agrees, count = reader.numbers("BB")
-        if agrees > 1 or count > MAX_INTENSITIES:
-            raise reader.refused(f"flags {agrees}, {count} intensities")
-        errors = reader.numbers(f"{count}I")
+        (count,) = reader.numbers("I")
+        agreeing, errors = reader.bits(count), _read_errors(reader)
         reader.end()
-        return cls(bool(agrees), errors)
+        return cls(agreeing, errors)
+
+
+class Opened(BitString):
+    """Alice's bits of the frames that were given up; they count as disclosed, all of them."""
+
+    __slots__ = ()
+    kind = Kind.OPENED
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Where Bob had errors, after frames were opened to him."""
+
+    kind: ClassVar[Kind] = Kind.COUNTED
+    errors: tuple[int, ...]
+    """Wrong bits of the key basis by intensity."""
+
+    def encode(self) -> bytes:
+        """Return the payload."""
+        return _packed_errors(self.errors)
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        """Return the message of a payload."""
+        reader = Reader(cls.kind, data)
+        message = cls(_read_errors(reader))
+        reader.end()
+        return message
+
+
+def _packed_errors(errors: tuple[int, ...]) -> bytes:
+    return struct.pack(f"<B{len(errors)}I", len(errors), *errors)
+
+
+def _read_errors(reader: Reader) -> tuple[int, ...]:
+    (count,) = reader.numbers("B")
+    if count > MAX_INTENSITIES:
+        raise reader.refused(f"{count} intensities")
+    return reader.numbers(f"{count}I")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +192,7 @@ class Amplify:
     length: int
     """Bits of the key; Bob computes it himself and must find the same."""
     seed: bytes = field(repr=False)
-    """Seed of the Toeplitz hash."""
+    """Seed of the hash that amplifies."""
 
     def encode(self) -> bytes:
         """Return the payload."""

@@ -43,7 +43,9 @@ class BobFeed:
 
     def __init__(self, recording: PartyRecording, link: LinkConfig, keys: KeySink) -> None:
         self._blocks = BlockReader(recording, link).blocks()
-        self._side = BobSide(pulsed_source(link), link.security, keys, get(link.distillation.hash_family))
+        self._side = BobSide(
+            pulsed_source(link), link.security, keys, get(link.distillation.hash_family), link.distillation
+        )
 
     def next_block(self) -> tuple[int, Callable[[], Program]] | None:
         """Return the number of the next block and what makes its program; None after the last."""
@@ -58,5 +60,7 @@ def alice_answers(
 ) -> Callable[[int], Program]:
     """Return what makes Alice's program of a block that Bob begins."""
     family = get(link.distillation.hash_family)
-    side = AliceSide(pulsed_source(link), link.security, SettingsRecord(recording), entropy, keys, family)
+    side = AliceSide(
+        pulsed_source(link), link.security, SettingsRecord(recording), entropy, keys, family, link.distillation
+    )
     return lambda number: alice_block(number, side)

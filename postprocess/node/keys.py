@@ -53,3 +53,24 @@ def description(number: int, bound: str, ledger: EpsilonLedger) -> dict[str, Any
         {"name": part.name, "kind": part.kind, "value": part.value, "source": part.source} for part in ledger.parts
     ]
     return {"block": number, "bound": bound, "ledger": parts}
+
+
+class MemorySink:
+    """Keeps keys nowhere but with the caller: for analyses that store them, if at all, by themselves."""
+
+    def prepare(self, key: SecretKey, about: dict[str, Any]) -> None:
+        """Take no key: the outcome of the block holds it."""
+
+    def release(self, key_id: str) -> None:
+        """Do nothing."""
+
+    def discard(self, key_id: str) -> None:
+        """Do nothing."""
+
+    def prepared(self) -> list[str]:
+        """Return no names: nothing survives a crash."""
+        return []
+
+    def is_released(self, key_id: str) -> bool:  # noqa: ARG002 - nothing is kept by name
+        """Return that no key is kept here."""
+        return False

@@ -112,6 +112,8 @@ class BlockMachine:
         """The outcome, once there is one."""
         self.aborted: SecurityAbort | None = None
         """The refusal that ended the block, on whichever side it arose."""
+        self.has_refused = False
+        """Whether it arose on this side."""
 
     @property
     def is_done(self) -> bool:
@@ -177,6 +179,7 @@ class BlockMachine:
             self.settled = end.value
         except SecurityAbort as refusal:
             self.aborted = refusal
+            self.has_refused = True
             said.append(Abort(type(refusal).__name__, refusal.message))
         return said
 

@@ -10,12 +10,14 @@ The order of a block, which the machines of `alice` and `bob` enforce::
     bob -> alice   BASES          one bit a detection
     alice -> bob   SIFTED         which are kept, their intensities, Alice's bits of the test basis
     bob -> alice   TESTED         Bob's bits of the test basis
-    alice -> bob   RECONCILE      seed of the permutations; again if the check fails once
-    bob -> alice   PARITIES       a request of Cascade     alice -> bob  ANSWER     … as often as needed
+    alice -> bob   RECONCILE      who corrects, and a public seed; again for frames that fail the check once
+    bob -> alice   PARITIES       a request of his         alice -> bob  ANSWER     … as often as needed
     bob -> alice   CORRECTED      number of corrected bits
-    alice -> bob   CHECK          seed and tag of the verification hash
-    bob -> alice   CHECKED        whether it agrees, and the errors of the key basis by intensity
-    alice -> bob   AMPLIFY        key name, length and seed of the Toeplitz hash
+    alice -> bob   CHECK          seed and tags of the verification hash, a tag a frame
+    bob -> alice   CHECKED        which frames agree, and when all do, the errors of the key basis by intensity
+    alice -> bob   OPENED         only if frames failed twice: her bits of them
+    bob -> alice   COUNTED        the answer to that: the errors of the key basis by intensity
+    alice -> bob   AMPLIFY        key name, length and seed of the amplifying hash
     bob -> alice   PREPARED       his key is on disk, not yet released
     alice -> bob   RELEASE        hers too: both may release
     either way     ABORT          no key of this block, and why
@@ -31,6 +33,8 @@ from faintlink.postprocess.node.distilling import (
     Check,
     Checked,
     Corrected,
+    Counted,
+    Opened,
     Parities,
     Prepared,
     Reconcile,
@@ -51,6 +55,8 @@ Message: TypeAlias = (
     | Corrected
     | Check
     | Checked
+    | Opened
+    | Counted
     | Amplify
     | Prepared
     | Release
@@ -72,6 +78,8 @@ _CLASSES: dict[Kind, type[Message]] = {
         Corrected,
         Check,
         Checked,
+        Opened,
+        Counted,
         Amplify,
         Prepared,
         Release,

@@ -46,6 +46,8 @@ class Detections:
         reader.end()
         if steps.size and (not steps.all() or int(steps.max()) >= 1 << 40):
             raise reader.refused("slots do not increase, or by too much")
+        if float(first) + float(steps.sum(dtype=np.float64)) >= 2.0**62:
+            raise reader.refused("slots go beyond any that could be played")
         slots = np.full(count, first, np.int64)
         np.cumsum(steps, dtype=np.int64, out=slots[1:])
         slots[1:] += first
@@ -74,7 +76,7 @@ class Committed:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BitString:
-    """A message of one bit string; `Bases` and `Tested` are its kinds."""
+    """A message of one bit string; `Bases` and `Tested` are kinds of it."""
 
     kind: ClassVar[Kind]
     bits: Bits = field(repr=False)

@@ -30,6 +30,8 @@ class Kind(IntEnum):
     PREPARED = 13
     RELEASE = 14
     ABORT = 15
+    OPENED = 16
+    COUNTED = 17
 
 
 def pack(bits: Bits) -> bytes:

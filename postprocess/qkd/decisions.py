@@ -32,11 +32,13 @@ class Disclosed:
     parities: int = 0
     """Of all reconciliations, failed ones included."""
     tag_bits: int = 0
-    """Of all verification tags."""
+    """Of all verification tags, with one bit for each verdict."""
+    opened: int = 0
+    """Of frames that were told in the clear after they had failed."""
 
     def beyond_tag_of(self, eps_cor: float) -> int:
         """Return the leak that a bound must subtract, which itself takes off one tag of log2(2 / eps_cor) bits."""
-        return self.parities + self.tag_bits - math.floor(math.log2(2.0 / eps_cor))
+        return self.parities + self.tag_bits + self.opened - math.floor(math.log2(2.0 / eps_cor))
 
 
 def heed_policy(policy: SecurityPolicy) -> None:

@@ -13,6 +13,7 @@ from faintlink.core.errors import UnknownChannelError
 from faintlink.core.units import Slots
 from faintlink.postprocess.kernels import detect as kernel
 from faintlink.postprocess.qkd.clock import SlottedTags
+from faintlink.postprocess.qkd.floor import FloorCounts, count_floor
 from faintlink.postprocess.qkd.squash import squash
 
 HISTOGRAM_BINS = 250
@@ -50,6 +51,8 @@ class ArrivalStatistics:
     """(4, 3) int64 by outcome: valid clicks, sum of phases in ps, sum of their squares."""
     histogram: npt.NDArray[np.int64]
     """(4, bins) int64 by outcome: phases of all clicks over one slot period."""
+    floor: FloorCounts = field(default_factory=FloorCounts)
+    """Clicks far from any pulse; empty for pairs."""
 
     @classmethod
     def zero(cls) -> "ArrivalStatistics":
@@ -67,6 +70,7 @@ class ArrivalStatistics:
             self.multi + other.multi,
             self.moments + other.moments,
             self.histogram + other.histogram,
+            self.floor + other.floor,
         )
 
     @property
@@ -94,6 +98,8 @@ class PulsedDetector:
         self._meaning = channel_meaning(receiver)
         self._seed = squash_seed
         self._name = receiver.tagger
+        self._has_ignored = bool(receiver.ignored_channels)
+        self._period_ps = period_ps
         half_period = round(period_ps / 2)
         self._gate = np.array([gate.center_ps, gate.half_width_ps, receiver.dead_time_ps, -half_period], np.int64)
         self._state = np.array([-(1 << 62), -1, -1], np.int64)
@@ -132,8 +138,17 @@ class PulsedDetector:
         time_ps = int(tags.times_ps[0]) if n else tags.model.t0_ps
         counted = (int(counters[at]) for at in range(kernel.COUNTERS))
         tags_, outside, dead, ignored, events, multi = counted
-        statistics = ArrivalStatistics(tags_, outside, dead, ignored, events, multi, moments, histogram)
+        floor = self._floor(tags)
+        statistics = ArrivalStatistics(tags_, outside, dead, ignored, events, multi, moments, histogram, floor)
         return Detections(slots[:rows], outcomes, time_ps), statistics
+
+    def _floor(self, tags: SlottedTags) -> FloorCounts:
+        times, phases = tags.times_ps, tags.phases_ps
+        if self._has_ignored:
+            carries = self._meaning[tags.channels] < kernel.IGNORED
+            times, phases = times[carries], phases[carries]
+        center, half_width = self._gate.tolist()[:2]
+        return count_floor(times, phases, center_ps=center, half_width_ps=half_width, period_ps=self._period_ps)
 
 
 def channel_meaning(receiver: Receiver) -> npt.NDArray[np.uint8]:

@@ -1,18 +1,37 @@
 """Verification frame by frame: a frame that stayed wrong costs its leak and loses only itself.
 
-Used after reconciliation where a block consists of many frames; `faintlink.postprocess.qkd.verify` still compares
-whole blocks. Nothing here corrects or drops anything: the caller keeps `FrameVerdicts.agreeing` frames at both
-parties, and goes on subtracting what was disclosed about all of them.
+Used after reconciliation where a block consists of many frames; a block of one frame, or a policy without frames,
+is the special case m = 1. Nothing here corrects anything: the programs of the two sides try failed frames once
+more, and *open* what fails again. Alice tells all bits of such a frame and Bob takes them over.
 
-Accounting, for m frames and a promise eps_cor for everything kept. Each frame is compared with eps_cor / m, so by the
-union bound the chance that any kept frame differs is at most eps_cor. All frames share one seed: each frame's bound
-holds over the choice of the seed alone, which is drawn after the last correction, and the union bound asks for no
-independence. `FrameVerdicts.disclosed_bits` are all tags, m ceil(log2(2 m / eps_cor)) bits: they count as leaked, the
-lost frames' included, as one cannot tell apart what the tags of a lost frame say of the rest. Subtracting more than
-needed is safe. The lost frames' parities count, too. Which frames agree is public and tells whoever listens where
-errors stayed; the key length must be computed for the kept bits alone, of counts that are theirs.
+Accounting, for m frames and a promise eps_cor for everything kept. Each frame is compared with eps_cor / m, so by
+the union bound the chance that any kept frame differs is at most eps_cor. All frames share one seed: each frame's
+bound holds over the choice of the seed alone, which is drawn after the last correction, and the union bound asks
+for no independence. `FrameVerdicts.disclosed_bits` are all tags, m ceil(log2(2 m / eps_cor)) bits: they count as
+leaked, and the m verdicts with them, since which frames failed is public and depends on the keys.
 
-Sources: as `faintlink.postprocess.qkd.verify`.
+Why a lost frame is opened and not dropped. Dropping it, and taking its detections off the counts, looks as if it
+cost less, and is not covered by the proofs. They bound the phase errors of the key basis by those of the test
+basis because the key basis is a random sample of all detections. The frames that verified are none: they were
+chosen by their errors. An eavesdropper who disturbs some stretches in the key basis only, and all others in the
+test basis only, has the first dropped and the second kept, with more phase errors among the kept than the test
+basis shows. One could charge all phase errors to the kept bits, n' h(E / n') for E errors among n' bits, but
+published bounds for decoy states do not come in that form.
+
+An opened frame needs no new argument. The counts stay those of the whole key basis, which nobody chose by its
+errors; the phase error estimate and the decoy bounds are untouched. Opening is a further public message of error
+correction: a function of Alice's bits with at most 2**k values for a frame of k bits, so by the chain rule it takes
+at most that many bits off the min-entropy, like the leak of any parity. The key is hashed from all bits, opened
+ones included, for which the leftover hash lemma only asks for the min-entropy of the whole. The parities and tags
+of an opened frame follow from its bits and are counted all the same: more than needed is safe. Errors found in
+opened frames count in the error rate of the key basis.
+
+What remains open is what is open of interactive reconciliation as such: that the leak is known only afterwards (a
+proof for fixed lengths wants the policy's ``leak_max``, which opened bits count towards), and that Bob's words
+depend on where the errors are. Tupkary and Lütkenhaus treat the latter for Cascade; whether their treatment covers
+verdicts has not been checked, so each verdict counts as a bit.
+
+Sources: as `faintlink.postprocess.qkd.verify`; D. Tupkary, N. Lütkenhaus, arXiv:2307.00576 (Cascade in proofs).
 """
 
 from collections.abc import Sequence

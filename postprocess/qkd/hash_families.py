@@ -9,7 +9,7 @@ Sources: as `faintlink.postprocess.qkd.amplify` and `faintlink.postprocess.qkd.m
 from dataclasses import dataclass
 from typing import Protocol
 
-from faintlink.core.errors import LocalProtocolError
+from faintlink.core.errors import ConfigError, LocalProtocolError
 from faintlink.core.units import Bits
 from faintlink.postprocess.qkd import amplify, modular_hash
 
@@ -27,6 +27,16 @@ class HashFamily(Protocol):
     @property
     def epsilon_statement(self) -> str:
         """What it is proved to do, with the proof's place."""
+        ...
+
+    def check(self, n: int) -> None:
+        """Refuse keys of ``n`` bits if they cannot be hashed with what is installed.
+
+        Raises
+        ------
+        ConfigError
+            Another family, or a library, is needed.
+        """
         ...
 
     def seed_bytes(self, n: int, r: int) -> int:
@@ -47,6 +57,9 @@ class ToeplitzFamily:
     epsilon_statement: str = f"universal_2: collisions <= 2**-r (module amplify); {_LEFTOVER}"
     """What it is proved to do."""
 
+    def check(self, n: int) -> None:
+        """Accept keys of any length."""
+
     def seed_bytes(self, n: int, r: int) -> int:
         """Return the bytes of fresh seed that hashing ``n`` bits to ``r`` takes."""
         return amplify.seed_bytes(n, r)
@@ -64,6 +77,14 @@ class ModularFamily:
     """What a policy calls it."""
     epsilon_statement: str = f"universal_2: collisions = 2**-r (module modular_hash); {_LEFTOVER}"
     """What it is proved to do."""
+
+    def check(self, n: int) -> None:
+        """Refuse keys that are too long for Python's own integers when gmpy2 is missing."""
+        if n > modular_hash.FALLBACK_BITS and not modular_hash.has_fast_integers():
+            raise ConfigError(
+                f"the modular hash of {n} bits takes gmpy2, at most {modular_hash.FALLBACK_BITS} bits go without",
+                hint="pip install 'faintlink[fast]' on both nodes, or set distillation: hash_family: toeplitz",
+            )
 
     def seed_bytes(self, n: int, r: int) -> int:
         """Return the bytes of fresh seed that hashing ``n`` bits to ``r`` takes."""

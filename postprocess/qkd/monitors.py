@@ -46,14 +46,15 @@ class MonitorReading:
         return f"{self.name}: {self.value:.4g} ± {self.error:.2g} {verdict} {self.limit:.4g} ({self.meaning})"
 
 
-def _reading(name: str, value: float, limit: float, error: float, policy: Monitors, meaning: str) -> MonitorReading:
+def reading(name: str, value: float, limit: float, error: float, policy: Monitors, meaning: str) -> MonitorReading:
+    """Return the reading of a figure, which objects when it is beyond its limit by ``policy.sigma`` errors."""
     return MonitorReading(name, value, limit, error, value - limit > policy.sigma * error, meaning)
 
 
 def bit_bias(bits: SiftedBits, policy: Monitors) -> list[MonitorReading]:
     """Return `party_bias` of both parties."""
     both = ((Party.ALICE, bits.alice), (Party.BOB, bits.bob))
-    return [reading for party, values in both for reading in party_bias(party, bits.basis, values, policy)]
+    return [one for party, values in both for one in party_bias(party, bits.basis, values, policy)]
 
 
 def party_bias(
@@ -80,8 +81,26 @@ def party_bias(
             what = f"bit bias of {party} in {basis.name}"
             meaning = "ones and zeros should be equally frequent; look for a dead detector or a stuck modulator"
             error = 0.5 / math.sqrt(chosen.size)
-            readings.append(_reading(what, bias, policy.max_bit_bias, error, policy, meaning))
+            readings.append(reading(what, bias, policy.max_bit_bias, error, policy, meaning))
+            readings += _repeats(party, basis, chosen, policy)
     return readings
+
+
+def _repeats(party: Party, basis: Basis, values: npt.NDArray[np.uint8], policy: Monitors) -> list[MonitorReading]:
+    """Compare how often a bit equals the one before it with chance, given how often ones and zeros come.
+
+    A detector that is dead after its click makes the next bit predictable, however fair the bits are on average
+    (H. Weier et al., New J. Phys. 13, 073024 (2011)).
+    """
+    if values.size < 2:
+        return []
+    ones = float(values.mean())
+    expected = ones**2 + (1.0 - ones) ** 2
+    value = abs(float(np.mean(values[1:] == values[:-1])) - expected)
+    what = f"repetition of {party}'s bits in {basis.name}"
+    meaning = "a bit should not depend on the one before; look at dead_time_ps or for light that deadens one detector"
+    error = 0.5 / math.sqrt(values.size - 1)
+    return [reading(what, value, policy.max_repeat_bias, error, policy, meaning)]
 
 
 def detector_balance(clicks: npt.NDArray[np.int64], policy: Monitors, party: str) -> list[MonitorReading]:
@@ -97,7 +116,7 @@ def detector_balance(clicks: npt.NDArray[np.int64], policy: Monitors, party: str
             value, error = abs(zero - one) / total, 1.0 / math.sqrt(total)
             what = f"imbalance of {party}'s {basis.name} detectors"
             meaning = "the two detectors should click alike; look for a dead, blinded or misaligned detector"
-            readings.append(_reading(what, value, policy.max_detector_imbalance, error, policy, meaning))
+            readings.append(reading(what, value, policy.max_detector_imbalance, error, policy, meaning))
     return readings
 
 
@@ -113,7 +132,7 @@ def timing_skew(moments: npt.NDArray[np.int64], policy: Monitors) -> list[Monito
     what = f"arrival of {late[0]} after {early[0]} in ps"
     error = math.hypot(early[2], late[2])
     meaning = "all detectors should fire at the same place of the slot; align their delays"
-    return [_reading(what, late[1] - early[1], policy.max_timing_skew_ps, error, policy, meaning)]
+    return [reading(what, late[1] - early[1], policy.max_timing_skew_ps, error, policy, meaning)]
 
 
 def _mean_and_error(row: list[int]) -> tuple[float, float]:
@@ -132,7 +151,7 @@ def double_clicks(events: int, multi: int, policy: Monitors) -> list[MonitorRead
     value = multi / events
     error = math.sqrt(max(multi, 1)) / events
     meaning = "coincident clicks should be rare; look for bright light on the detectors"
-    return [_reading("share of multi-click slots", value, policy.max_double_click_ratio, error, policy, meaning)]
+    return [reading("share of multi-click slots", value, policy.max_double_click_ratio, error, policy, meaning)]
 
 
 def intensity_ratio(intensity: npt.NDArray[np.uint8], source: PulsedSource, policy: Monitors) -> list[MonitorReading]:
@@ -160,5 +179,5 @@ def intensity_ratio(intensity: npt.NDArray[np.uint8], source: PulsedSource, poli
         what = f"gain of intensity {k} against the signal's"
         meaning = "gains should follow the mean photon numbers; look for a wrong intensity or photon-number splitting"
         limit = policy.max_intensity_deviation
-        readings.append(_reading(what, abs(ratio - 1.0), limit, error, policy, meaning))
+        readings.append(reading(what, abs(ratio - 1.0), limit, error, policy, meaning))
     return readings

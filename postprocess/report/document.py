@@ -16,9 +16,9 @@ from faintlink.postprocess.report.timeline import columns
 if TYPE_CHECKING:
     from faintlink.core.errors import SecurityAbort
     from faintlink.core.records import DecoyCounts, LossCount
+    from faintlink.postprocess.node.distil import BlockResult
     from faintlink.postprocess.pipeline import Analysis
     from faintlink.postprocess.qkd.detection import ArrivalStatistics
-    from faintlink.postprocess.qkd.distil import BlockResult
     from faintlink.postprocess.qkd.estimate import RateEstimate
     from faintlink.postprocess.qkd.monitors import MonitorReading
     from faintlink.postprocess.qkd.sift import SiftCount

@@ -24,8 +24,8 @@ from faintlink.postprocess.report.summary import (
 )
 
 if TYPE_CHECKING:
+    from faintlink.postprocess.node.distil import BlockResult
     from faintlink.postprocess.pipeline import Analysis
-    from faintlink.postprocess.qkd.distil import BlockResult
     from faintlink.postprocess.qkd.estimate import RateEstimate
     from faintlink.postprocess.qkd.monitors import MonitorReading
 

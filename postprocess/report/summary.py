@@ -13,8 +13,8 @@ from faintlink.postprocess.security.rounding import float_above
 
 if TYPE_CHECKING:
     from faintlink.core.errors import SecurityAbort
+    from faintlink.postprocess.node.distil import BlockResult
     from faintlink.postprocess.pipeline import Analysis
-    from faintlink.postprocess.qkd.distil import BlockResult
 
 OUTCOMES = ("Z0", "Z1", "X0", "X1")
 """Names of the outcomes 2*basis + bit."""

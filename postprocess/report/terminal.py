@@ -3,8 +3,8 @@
 from rich.console import Console
 from rich.table import Table
 
+from faintlink.postprocess.node.distil import BlockResult
 from faintlink.postprocess.pipeline import Analysis
-from faintlink.postprocess.qkd.distil import BlockResult
 
 _MOST_ROWS = 20
 

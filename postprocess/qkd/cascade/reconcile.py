@@ -47,11 +47,16 @@ class ReconcileReport:
     @property
     def efficiency(self) -> float:
         """Leak over the Shannon limit n h(`error_rate`), the field's f; nan without errors."""
-        rate = self.error_rate
-        if not 0.0 < rate < 1.0:
-            return math.nan
-        entropy = -rate * math.log2(rate) - (1.0 - rate) * math.log2(1.0 - rate)
-        return self.leaked_bits / (self.bits.size * entropy)
+        return efficiency(self.leaked_bits, self.corrected_errors, self.bits.size)
+
+
+def efficiency(leaked: int, errors: int, bits: int) -> float:
+    """Return the leak over the Shannon limit of ``errors`` in ``bits``, the field's f; nan without errors."""
+    rate = errors / bits
+    if not 0.0 < rate < 1.0:
+        return math.nan
+    entropy = -rate * math.log2(rate) - (1.0 - rate) * math.log2(1.0 - rate)
+    return leaked / (bits * entropy)
 
 
 def reconcile(

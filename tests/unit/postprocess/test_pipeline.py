@@ -22,8 +22,8 @@ from faintlink.core.runfile.folder import open_run
 from faintlink.core.symbols import Party
 from faintlink.core.tags import TagBlock
 from faintlink.core.units import PS_PER_S
+from faintlink.postprocess.node.distil import BlockResult
 from faintlink.postprocess.pipeline import Analysis, block_length, config_sha256, process
-from faintlink.postprocess.qkd.distil import BlockResult
 from tests import pairs as pair_runs
 from tests.pairs import Pairs, pair_link, write_pair_run
 from tests.pulses import PulsedLink, Pulses, link_text, small_link, write_pulsed_run

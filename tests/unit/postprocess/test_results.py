@@ -12,7 +12,7 @@ from faintlink.core.errors import ConfigError, LocalProtocolError, NotEnoughSign
 from faintlink.core.runfile.folder import open_run
 from faintlink.core.symbols import Party
 from faintlink.postprocess.keystore import FileKeyStore
-from faintlink.postprocess.qkd.distil import PUBLIC_PURPOSES
+from faintlink.postprocess.node.distil import PUBLIC_PURPOSES
 from faintlink.postprocess.results import analyse, link_of, load_replay, new_folder
 from tests.pulses import SQUASH_SEED, PulsedLink, Pulses, link_text, small_link, write_pulsed_run
 

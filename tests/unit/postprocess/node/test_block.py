@@ -17,12 +17,14 @@ from faintlink.core.errors import (
     SecurityAbort,
 )
 from faintlink.postprocess.keystore import FileKeyStore
-from faintlink.postprocess.node.distilling import Abort, Amplify
+from faintlink.postprocess.node.distilling import Abort, Amplify, Opened, Reconcile
 from faintlink.postprocess.node.inprocess import run_block
 from faintlink.postprocess.node.machine import BlockMachine
 from faintlink.postprocess.node.messages import Message, decode
 from faintlink.postprocess.node.sifting import Bases, Committed, Detections
 from faintlink.postprocess.node.wire import Kind
+from faintlink.postprocess.qkd.frames import FrameVerdicts
+from faintlink.postprocess.qkd.reconciliation import Reconciler
 from tests.node_blocks import NodeBlock, node_block, with_policy
 
 ORDER = [
@@ -189,3 +191,32 @@ def test_the_other_sides_abort_is_taken_and_a_second_one_is_harmless(tmp_path: P
     assert alice.receive(word) == []
     assert isinstance(alice.aborted, QberTooHighError)
     assert alice.receive(word) == []
+
+
+def test_a_reconciler_that_the_link_file_does_not_ask_for_is_refused(tmp_path: Path) -> None:
+    alice, bob = block().machines(tmp_path)
+
+    def another(message: Message) -> Message:
+        return Reconcile(Reconciler.LDPC, message.seed) if isinstance(message, Reconcile) else message
+
+    with pytest.raises(RemoteProtocolError, match="reconciles by LDPC, the link file asks for CASCADE"):
+        conversation(alice, bob, another)
+    assert not list(tmp_path.glob("*/*"))
+
+
+def test_opened_bits_of_another_number_than_those_that_failed_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(ours: list[bytes], theirs: list[bytes], frames: list[slice], *, eps_cor: float) -> FrameVerdicts:
+        del ours, theirs, eps_cor
+        return FrameVerdicts(np.arange(len(frames)) > 0, 0, 0.0)
+
+    monkeypatch.setattr("faintlink.postprocess.node.bob.compare_frames", never)
+    alice, bob = block().machines(tmp_path)
+
+    def fewer(message: Message) -> Message:
+        return Opened(message.bits[1:]) if isinstance(message, Opened) else message
+
+    with pytest.raises(RemoteProtocolError, match="bits were opened"):
+        conversation(alice, bob, fewer)
+    assert not list(tmp_path.glob("*/*"))

@@ -13,6 +13,7 @@ from faintlink.postprocess.node import distilling as d
 from faintlink.postprocess.node import sifting as s
 from faintlink.postprocess.node.messages import Message, decode
 from faintlink.postprocess.node.wire import Kind
+from faintlink.postprocess.qkd.reconciliation import Reconciler
 
 
 def bits(values: list[int]) -> np.ndarray:
@@ -26,13 +27,16 @@ EXAMPLES: list[Message] = [
     s.Bases(bits([1, 0, 0, 1, 1, 0, 1, 0, 1])),
     s.Sifted(bits([1, 0, 1, 1]), bits([0, 3, 1]), bits([1])),
     s.Tested(bits([])),
-    d.Reconcile(bytes(range(32))),
+    d.Reconcile(Reconciler.LDPC, bytes(range(32))),
     d.Parities(7, b"\x01\x02"),
     d.Answer(0, b""),
     d.Corrected(17),
-    d.Check(b"seed", b"tag"),
-    d.Checked(True, (3, 0)),
-    d.Checked(False, ()),
+    d.Check(b"seed", b"tagtag"),
+    d.Checked(bits([1, 0, 1])),
+    d.Checked(bits([1]), (3, 0)),
+    d.Opened(bits([1, 1, 0, 1])),
+    d.Counted((3, 0)),
+    d.Counted(()),
     d.Amplify(uuid.UUID(int=5), 1234, b"seedseed"),
     d.Prepared(uuid.UUID(int=6)),
     d.Release(uuid.UUID(int=7)),

@@ -20,9 +20,9 @@ from faintlink.core.config.link import (
 from faintlink.core.errors import QberTooHighError, SecurityAbort
 from faintlink.core.records import DecoyCounts, ErrorCount, LossCount, SecretKey
 from faintlink.core.symbols import Party, Protocol
+from faintlink.postprocess.node.distil import BlockResult
 from faintlink.postprocess.pipeline import Analysis
 from faintlink.postprocess.qkd.detection import HISTOGRAM_BINS, ArrivalStatistics
-from faintlink.postprocess.qkd.distil import BlockResult
 from faintlink.postprocess.qkd.estimate import error_rate
 from faintlink.postprocess.qkd.monitors import MonitorReading
 from faintlink.postprocess.qkd.sift import SiftCount

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from faintlink.core.records import DecoyCounts
+from faintlink.postprocess.node.distil import BlockResult
 from faintlink.postprocess.pipeline import Analysis
-from faintlink.postprocess.qkd.distil import BlockResult
 from faintlink.postprocess.qkd.estimate import error_rate
 from faintlink.postprocess.qkd.monitors import MonitorReading
 from faintlink.postprocess.report.document import FORMAT, analysis_document

@@ -12,8 +12,8 @@ import pytest
 
 from faintlink.core.errors import NotEnoughSignalsError, RunExistsError
 from faintlink.core.records import ErrorCount
+from faintlink.postprocess.node.distil import BlockResult
 from faintlink.postprocess.pipeline import Analysis
-from faintlink.postprocess.qkd.distil import BlockResult
 from faintlink.postprocess.report import figures, style
 from faintlink.postprocess.series import RunSeries, SeriesPoint
 

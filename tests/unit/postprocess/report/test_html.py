@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from faintlink.core.errors import MonitorVetoError, NotEnoughSignalsError, RunExistsError
+from faintlink.postprocess.node.distil import BlockResult
 from faintlink.postprocess.pipeline import Analysis
-from faintlink.postprocess.qkd.distil import BlockResult
 from faintlink.postprocess.qkd.monitors import MonitorReading
 from faintlink.postprocess.report import html
 from faintlink.postprocess.report.summary import NOT_USABLE

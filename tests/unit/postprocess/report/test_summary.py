@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from faintlink.core.errors import NotEnoughSignalsError
+from faintlink.postprocess.node.distil import BlockResult
 from faintlink.postprocess.pipeline import Analysis
-from faintlink.postprocess.qkd.distil import BlockResult
 from faintlink.postprocess.report import summary
 from faintlink.postprocess.series import RunSeries
 

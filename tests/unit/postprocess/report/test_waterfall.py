@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from faintlink.core.errors import NotEnoughSignalsError
-from faintlink.postprocess.qkd.distil import BlockResult
+from faintlink.postprocess.node.distil import BlockResult
 from faintlink.postprocess.report.waterfall import MAKERS, waterfall
 from faintlink.postprocess.security import registry
 from faintlink.postprocess.security.result import BoundResult

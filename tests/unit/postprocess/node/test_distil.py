@@ -8,11 +8,10 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from pytest_mock import MockerFixture
 
-from faintlink.core.config.link import Acceptance, Monitors, SecurityPolicy
+from faintlink.core.config.link import Acceptance, Distillation, Monitors, SecurityPolicy
 from faintlink.core.entropy import Entropy, OsEntropy, RecordingEntropy, ReplayEntropy, SeededEntropy
 from faintlink.core.errors import (
     ConfigError,
@@ -23,9 +22,13 @@ from faintlink.core.errors import (
     VerificationFailedError,
 )
 from faintlink.core.symbols import Basis, Party
-from faintlink.postprocess.qkd.cascade.reconcile import ReconcileReport, reconcile
-from faintlink.postprocess.qkd.distil import PUBLIC_PURPOSES, BlockResult, KeyBlock, distil
+from faintlink.core.units import Bits
+from faintlink.postprocess.node.distil import PUBLIC_PURPOSES, BlockResult, KeyBlock, distil
+from faintlink.postprocess.node.machine import Steps
+from faintlink.postprocess.node.reconciling import Asked, ask_all
+from faintlink.postprocess.qkd.cascade import reconcile
 from faintlink.postprocess.qkd.monitors import MonitorReading
+from faintlink.postprocess.qkd.reconciliation import Plan
 from faintlink.postprocess.qkd.sift import SiftedBits
 from faintlink.postprocess.qkd.stages import StageLog
 
@@ -34,7 +37,6 @@ POLICY = SecurityPolicy(bound="tomamichel2012", length="legacy", eps_sec=1e-6, e
 DECOY_POLICY = SecurityPolicy(bound="rusca2018", length="legacy", eps_sec=1e-6, eps_cor=1e-9)
 OBJECTION = MonitorReading("arrival of X1 after Z0 in ps", 700.0, 150.0, 2.0, True, "align the delays")
 QUIET = MonitorReading("bit bias", 0.001, 0.05, 0.002, False, "fine")
-RECONCILE = "faintlink.postprocess.qkd.distil.reconcile"
 
 
 def sifted(n: int = 40_000, *, qber: float = 0.02, test: float = 0.3, is_decoy: bool = False) -> SiftedBits:
@@ -238,44 +240,45 @@ def test_authentication_stands_in_the_ledger_where_the_policy_counts_it() -> Non
     assert result.keys[Party.BOB].epsilon == result.ledger.total
 
 
-Bits = npt.NDArray[np.uint8]
+class Spoiled:
+    """Lets the first reconciliations of a block end as a test wants, with true leaks counted by both sides."""
+
+    def __init__(self, mocker: MockerFixture, *, spoils: Callable[[int, Bits, Bits], Bits]) -> None:
+        self.hints: list[float] = []
+        self.leaks: list[int] = []
+        self._spoils = spoils
+        self._true = ask_all
+        mocker.patch("faintlink.postprocess.node.bob.ask_all", self._ask)
+
+    def _ask(self, bits: Bits, plan: Plan, seed: bytes) -> Steps[Asked]:
+        asked = yield from self._true(bits, plan, seed)
+        self.hints.append(plan.qber)
+        self.leaks.append(asked.leaked)
+        return replace(asked, bits=self._spoils(len(self.leaks), asked.bits, bits))
 
 
-def given_up(leak: int) -> Callable[[Bits, Bits, float, Entropy], ReconcileReport]:
-    """Return a reconciliation that corrects nothing and discloses ``leak`` bits."""
-
-    def corrects_nothing(alice: Bits, bob: Bits, hint: float, entropy: Entropy) -> ReconcileReport:
-        return ReconcileReport(bob.copy(), leak, 1, 1, 0, 1)
-
-    return corrects_nothing
+def as_before(attempts: int) -> Callable[[int, Bits, Bits], Bits]:
+    """Return what leaves Bob's bits as they were in the first ``attempts``."""
+    return lambda attempt, after, before: before.copy() if attempt <= attempts else after
 
 
 def test_a_key_that_cannot_be_verified_is_tried_twice_and_refused(mocker: MockerFixture) -> None:
-    tried = mocker.patch(RECONCILE, side_effect=given_up(700))
-    result = result_of(sifted())
+    bits = sifted()
+    spoiled = Spoiled(mocker, spoils=as_before(2))
+    result = result_of(bits)
     assert_refused(result, VerificationFailedError, "verify")
-    assert tried.call_count == 2
-    assert facts(result, "reconcile")["leak_ec"] == 1_400
+    assert len(spoiled.leaks) == 2
+    assert facts(result, "reconcile")["leak_ec"] == sum(spoiled.leaks)
     assert [report.facts["agrees"] for report in result.stages if report.stage == "verify"] == [False, False]
     assert result.bound is None
 
 
-def test_the_second_attempt_starts_from_the_first_with_a_larger_hint(mocker: MockerFixture) -> None:
-    hints: list[float] = []
-
-    def half_of_it(alice: Bits, bob: Bits, hint: float, entropy: Entropy) -> ReconcileReport:
-        hints.append(hint)
-        if len(hints) == 1:
-            first = bob.copy()
-            first[: bob.size // 2] = alice[: bob.size // 2]
-            return ReconcileReport(first, 1_000, 1, 1, int(np.sum(first != bob)), 1)
-        return reconcile(alice, bob, hint, entropy)
-
-    mocker.patch(RECONCILE, side_effect=half_of_it)
+def test_the_second_attempt_has_a_larger_hint_and_finds_the_true_errors(mocker: MockerFixture) -> None:
     bits = sifted()
+    spoiled = Spoiled(mocker, spoils=as_before(1))
     result = result_of(bits)
     assert result.key_bits > 0
-    assert hints[1] >= 2 * hints[0]
+    assert spoiled.hints[1] >= 2 * spoiled.hints[0]
     wrong = (bits.alice != bits.bob) & (bits.basis == Basis.Z)
     assert result.counts.m_key == (int(wrong.sum()),)
 
@@ -284,24 +287,64 @@ def test_the_second_attempt_starts_from_the_first_with_a_larger_hint(mocker: Moc
 def test_all_that_was_disclosed_shortens_the_key_failed_attempts_and_their_tags_too(
     mocker: MockerFixture, failed: int
 ) -> None:
-    leaks: list[int] = []
-
-    def sometimes(alice: Bits, bob: Bits, hint: float, entropy: Entropy) -> ReconcileReport:
-        fails = len(leaks) < failed
-        report = given_up(900)(alice, bob, hint, entropy) if fails else reconcile(alice, bob, hint, entropy)
-        leaks.append(report.leaked_bits)
-        return report
-
-    mocker.patch(RECONCILE, side_effect=sometimes)
-    result = result_of(sifted())
+    bits = sifted()
+    spoiled = Spoiled(mocker, spoils=as_before(failed))
+    result = result_of(bits)
     assert result.bound is not None
     tags = [report.facts["tag_bits"] for report in result.stages if report.stage == "verify"]
-    # Both attempts share eps_cor, so each tag has log2(4 / 1e-9) = 31.9 bits. The bound itself takes
-    # log2(2 / 1e-9) = 30.9 bits off.
-    assert tags == [32] * (failed + 1)
-    disclosed = sum(leaks) + sum(int(str(tag)) for tag in tags)
+    # Both attempts share eps_cor, so each tag has log2(4 / 1e-9) = 31.9 bits, and each verdict one. The bound itself
+    # takes log2(2 / 1e-9) = 30.9 bits off.
+    assert tags == [33] * (failed + 1)
+    disclosed = sum(spoiled.leaks) + sum(int(str(tag)) for tag in tags)
     assert result.bound.terms["leak_ec_upper"] + math.log2(2 / 1e-9) >= disclosed
     assert result.bound.terms["leak_ec_upper"] == disclosed - 30
+
+
+def with_one_frame_wrong(attempt: int, after: Bits, before: Bits) -> Bits:
+    """Spoil one bit of the last frame."""
+    del attempt, before
+    wrong = after.copy()
+    wrong[-1] ^= 1
+    return wrong
+
+
+def test_a_frame_that_fails_twice_is_opened_and_costs_its_bits_alone(mocker: MockerFixture) -> None:
+    bits = sifted(400_000)
+    good = result_of(bits)
+    spoiled = Spoiled(mocker, spoils=with_one_frame_wrong)
+    result = result_of(bits)
+    found = facts(result, "verify")
+    n = result.counts.key.bits
+    frames = int(facts(good, "verify")["frames"])
+    assert frames == math.ceil(n / 65_536) > 3
+    assert found["opened"] == pytest.approx(n / frames, abs=frames)
+    assert result.counts == good.counts
+    assert result.keys[Party.ALICE].data == result.keys[Party.BOB].data
+    cost = int(found["opened"]) + spoiled.leaks[1] + int(found["tag_bits"])
+    assert result.key_bits == good.key_bits - cost
+
+
+def test_without_frames_the_same_fault_costs_the_block(mocker: MockerFixture) -> None:
+    bits = sifted(400_000)
+    Spoiled(mocker, spoils=with_one_frame_wrong)
+    whole = Distillation(frame_verification=False)
+    result = distil(
+        KeyBlock(0, 0, bits, ()), POLICY, intensities=(), probabilities=(), entropy=SeededEntropy(1), distillation=whole
+    )
+    assert_refused(result, VerificationFailedError, "verify")
+
+
+@pytest.mark.parametrize("name", ["auto", "cascade", "cascade-few-messages", "ldpc"])
+@pytest.mark.parametrize("family", ["toeplitz", "modular"])
+def test_whoever_corrects_and_whatever_amplifies_both_parties_get_one_key(name: str, family: str) -> None:
+    source = RecordingEntropy(SeededEntropy(9), PUBLIC_PURPOSES)
+    wanted = Distillation.model_validate({"reconciliation": name, "hash_family": family})
+    block = KeyBlock(0, 0, sifted(100_000, qber=0.03), ())
+    result = distil(block, POLICY, intensities=(), probabilities=(), entropy=source, distillation=wanted)
+    assert result.key_bits > 5_000
+    assert result.keys[Party.ALICE].data == result.keys[Party.BOB].data
+    drawn = [purpose for purpose, _ in source.recorded]
+    assert drawn == ["ldpc" if name == "ldpc" else "cascade", "verification", family, "key id"]
 
 
 CANARY = np.unpackbits(np.frombuffer(b"SECRET-KEY-BITS!" * 2_500, np.uint8))
@@ -336,7 +379,7 @@ def test_no_bit_is_in_a_log_a_repr_or_a_fact(caplog: pytest.LogCaptureFixture) -
 
 
 def test_no_bit_is_in_the_words_of_a_refusal(mocker: MockerFixture) -> None:
-    mocker.patch(RECONCILE, side_effect=given_up(10))
+    Spoiled(mocker, spoils=as_before(9))
     refusals = [result_of(sifted()), result_of(sifted(600)), result_of(sifted(qber=0.2))]
     assert not [one for one in refusals if shows_bits(str(one.refusal)) or shows_bits(repr(one))]
 
