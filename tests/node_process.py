@@ -1,6 +1,6 @@
 """One node as a process of its own, over blocks made up from their numbers: for tests that kill it, and benchmarks.
 
-``python -m tests.node_process alice|bob HOME PORT BLOCKS [DETECTIONS QBER KINDS SHARE_X FAMILY]``
+``python -m tests.node_process alice|bob HOME PORT COUNT …``, then further fields of `Blocks` in their order.
 """
 
 import asyncio
@@ -10,7 +10,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+from faintlink.core.config.link import Distillation
 from faintlink.core.entropy import OsEntropy
 from faintlink.core.symbols import Party
 from faintlink.postprocess.node.alice import AliceSide, alice_block
@@ -36,6 +38,13 @@ class Blocks:
     kinds: int = 8
     share_x: float = 0.4
     family: str = "toeplitz"
+    in_flight: int = 4
+    reconciliation: Literal["auto", "cascade", "cascade-few-messages", "ldpc"] = "auto"
+
+    @property
+    def distillation(self) -> Distillation:
+        """The link's choice."""
+        return Distillation(reconciliation=self.reconciliation)
 
     def block(self, number: int) -> NodeBlock:
         """Return the data of a block."""
@@ -53,11 +62,15 @@ class MadeUpBlocks:
 
     def __init__(self, first: int, blocks: Blocks, keys: Custody) -> None:
         self._next = first
+        self._is_begun = False
         self._blocks = blocks
-        self._side = BobSide(SOURCE, POLICY, keys, get(blocks.family))
+        self._side = BobSide(SOURCE, POLICY, keys, get(blocks.family), blocks.distillation)
 
     def next_block(self) -> tuple[int, Callable[[], Program]] | None:
         """Return the next block."""
+        if not self._is_begun:
+            self._is_begun = True
+            print("begin", self._blocks.count, f"{time.monotonic():.4f}", flush=True)
         number, self._next = self._next, self._next + 1
         if number >= self._blocks.count:
             return None
@@ -77,7 +90,9 @@ def main(party: Party, folder: Path, port: int, blocks: Blocks) -> None:
 
         def answer(number: int) -> Program:
             lookup = blocks.block(number).lookup
-            return alice_block(number, AliceSide(SOURCE, POLICY, lookup, entropy, custody, get(blocks.family)))
+            return alice_block(
+                number, AliceSide(SOURCE, POLICY, lookup, entropy, custody, get(blocks.family), blocks.distillation)
+            )
 
         def new_session() -> NodeSession:
             return NodeSession(
@@ -95,7 +110,7 @@ def main(party: Party, folder: Path, port: int, blocks: Blocks) -> None:
             Line("127.0.0.1", port, home.tls(), timeout_s=30.0, most_failures=50),
             new_session,
             feed=MadeUpBlocks(journal.next_block, blocks, custody) if is_bob else None,
-            blocks_in_flight=4,
+            blocks_in_flight=blocks.in_flight,
             on_block=_tell,
         )
         asyncio.run(loop.call() if is_bob else loop.listen())
@@ -108,5 +123,6 @@ def _tell(ended: BlockEnded) -> None:
 
 if __name__ == "__main__":
     party, home, port, count, *rest = sys.argv[1:]
-    shape = (int(rest[0]), float(rest[1]), int(rest[2]), float(rest[3]), rest[4]) if rest else ()
+    kinds = (int, float, int, float, str, int, str)
+    shape = [kind(text) for kind, text in zip(kinds, rest, strict=False)]
     main(Party(party), Path(home), int(port), Blocks(int(count), *shape))
