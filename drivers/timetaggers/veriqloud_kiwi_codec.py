@@ -184,6 +184,17 @@ def decode_results(data: bytes) -> Bytes:
     return results
 
 
+def encode_results(results: Bytes) -> bytes:
+    """Return results (n,) uint8 as a file with one byte a click.
+
+    Raises
+    ------
+    FormatError
+        A result is neither 0 nor 1.
+    """
+    return decode_results(results.astype(np.uint8).tobytes()).tobytes()
+
+
 def unwrapped(slots: Slots, last: int | None) -> Slots:
     """Return slots (n,) int64 that go on from slot ``last`` across the end of the counter."""
     if not slots.size:

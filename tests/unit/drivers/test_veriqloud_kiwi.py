@@ -103,8 +103,11 @@ def test_bytes_that_are_no_click_records_are_refused(data: bytes) -> None:
 
 def test_results_are_one_byte_each() -> None:
     assert codec.decode_results(b"\0\1\1").tolist() == [0, 1, 1]
+    assert codec.encode_results(np.array([0, 1, 1], np.uint8)) == b"\0\1\1"
     with pytest.raises(FormatError, match="byte 2"):
         codec.decode_results(b"\0\1\2")
+    with pytest.raises(FormatError, match="byte 0"):
+        codec.encode_results(np.array([7], np.uint8))
 
 
 def test_the_counter_goes_on_across_its_end() -> None:
