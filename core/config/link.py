@@ -181,8 +181,8 @@ class Monitors(StrictModel):
     max_floor_dispersion: Positive = 2.0
     """Largest variance over mean of the clicks between the pulses, per window of time; 1 is random."""
     floor_hz: Annotated[float, Field(ge=0.0)] = 0.0
-    """Clicks per second of all detectors together in the dark, from a measurement; 0 leaves the floor's loss
-    unwatched."""
+    """Clicks per second of all detectors together that no pulse made, as measured, afterpulses included; 0 leaves
+    their loss unwatched."""
     max_floor_loss: Positive = 0.03
     """Largest share of ``floor_hz`` that may be missing between the pulses."""
     vetoes: bool = True

@@ -79,11 +79,11 @@ def _gaussian_information(
 
 
 def floor(counts: FloorCounts, policy: Monitors, party: str) -> list[MonitorReading]:
-    """Compare the floor with random arrivals, and with a dark measurement if the policy has one.
+    """Compare the floor with random arrivals, and with what was measured before if the policy has that.
 
     Blinding that comes and goes makes the floor bunched, on the scale of its coming and going: the variance of the
     clicks per window then exceeds their mean. Blinding that stays, or that changes faster than darks come, shows only
-    as a floor that is lower than it was when measured in the dark.
+    as a floor that is lower than it was when measured.
     """
     readings = []
     for scale, row in zip(SCALES, counts.table.tolist(), strict=True):

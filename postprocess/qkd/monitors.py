@@ -4,7 +4,7 @@ Each monitor compares a measured figure with its limit and its statistical error
 is beyond the limit *and* that is no accident (``sigma`` standard errors away from the allowed range). A block to
 which a monitor objects makes no key, and the reason is reported.
 
-Sources: the attacks behind each monitor stand in its docstring; collected in A. Lydersen et al., Nature Photon.
+Sources: the attacks behind each monitor stand in its docstring; collected in L. Lydersen et al., Nature Photon.
 4, 686 (2010) (blinding), B. Qi et al., Quantum Inf. Comput. 7, 73 (2007) (time shift), Y. Zhao et al.,
 Phys. Rev. A 78, 042333 (2008).
 """

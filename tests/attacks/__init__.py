@@ -1,0 +1,1 @@
+"""Active adversaries against blocks of clicks: simulators, cases, and the rates at which they are noticed."""
