@@ -5,7 +5,7 @@ tree in `faintlink.core.errors` end as one message with a remedy and an exit cod
 
 Exit codes: 0 done; 1 a fault of this program; 2 wrong usage or configuration; 3 a file cannot be used;
 4 no key, for a security reason; 5 an instrument or its stream failed; 6 the classical protocol broke;
-7 key delivery; 130 interrupted.
+7 key delivery; 8 finished, but analyses differ or some runs failed; 130 interrupted.
 """
 
 import logging
@@ -31,6 +31,8 @@ EXIT_CODES: tuple[tuple[type[errors.FaintlinkError], int], ...] = (
 )
 """Exit code by branch of the error tree."""
 EXIT_OS = 3
+EXIT_UNLIKE = 8
+"""Analyses differ, or some runs of a campaign failed."""
 """Exit code where the operating system refuses a file."""
 
 

@@ -1,21 +1,26 @@
 """Run an analysis and leave its results in a folder: what `faintlink process` and `faintlink demo` share.
 
-A folder holds ``analysis.json``, ``report.html``, ``report.png``, ``public-bits.json`` (the random bits that both
-parties learn, for a replay) and ``keys/<party>/``. Nothing is overwritten.
+A folder holds ``analysis.json``, ``configuration.json`` (with all defaults, and what was changed for this analysis),
+``report.html``, ``report.png``, ``public-bits.json`` (the random bits that both parties learn, for a replay) and
+``keys/<party>/``. Nothing is overwritten.
 """
 
 import json
 import logging
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 
-from faintlink.core.config.link import LinkConfig
+from faintlink.core import __version__
+from faintlink.core.config.link import LinkConfig, config_sha256
 from faintlink.core.config.loader import parse_yaml
 from faintlink.core.entropy import Entropy, OsEntropy, RecordingEntropy, ReplayEntropy
 from faintlink.core.errors import ConfigError, RunExistsError, SchemaError
 from faintlink.core.runfile.folder import Run
+from faintlink.postprocess.campaign.changes import Change
+from faintlink.postprocess.campaign.entropy import Rehearsal
 from faintlink.postprocess.keystore import FileKeyStore
 from faintlink.postprocess.node.distil import PUBLIC_PURPOSES, BlockResult
 from faintlink.postprocess.pipeline import Analysis, process
@@ -24,6 +29,7 @@ from faintlink.postprocess.report.figures import write_png
 from faintlink.postprocess.report.html import write_html
 
 _log = logging.getLogger(__name__)
+_CONFIGURATION_FORMAT = "faintlink-configuration/1"
 _REPLAY_FORMAT = "faintlink-public-bits/1"
 
 
@@ -59,7 +65,9 @@ def new_folder(out: Path | None, run: Path) -> Path:
     return folder
 
 
-def analyse(run: Run, link: LinkConfig, folder: Path, *, entropy: Entropy | None = None) -> Analysis:
+def analyse(
+    run: Run, link: LinkConfig, folder: Path, *, entropy: Entropy | None = None, changes: Sequence[Change] = ()
+) -> Analysis:
     """Process a run and leave the results in ``folder``; each key is stored as soon as its block is finished.
 
     Parameters
@@ -70,8 +78,11 @@ def analyse(run: Run, link: LinkConfig, folder: Path, *, entropy: Entropy | None
         New folder, see `new_folder`.
     entropy
         Random bits; None takes the operating system's.
+    changes
+        What of ``link`` is not as it was fixed before the run; with any, no key is marked usable.
     """
-    source = RecordingEntropy(entropy or OsEntropy(), PUBLIC_PURPOSES)
+    given = entropy or OsEntropy()
+    source = RecordingEntropy(Rehearsal(given) if changes else given, PUBLIC_PURPOSES)
     try:
         analysis = process(run, link, source, on_block=lambda block: _store(block, run, folder))
     except BaseException:
@@ -79,6 +90,7 @@ def analyse(run: Run, link: LinkConfig, folder: Path, *, entropy: Entropy | None
         with suppress(OSError):
             folder.rmdir()
         raise
+    write_configuration(folder, link, changes)
     _write(folder / "analysis.json", json.dumps(analysis_document(analysis), indent=1))
     _write(folder / "public-bits.json", json.dumps(_public_bits(source)))
     if find_spec("matplotlib"):
@@ -87,6 +99,18 @@ def analyse(run: Run, link: LinkConfig, folder: Path, *, entropy: Entropy | None
     else:
         _log.warning("no report.html and report.png: matplotlib is missing (pip install 'faintlink[report]')")
     return analysis
+
+
+def write_configuration(folder: Path, link: LinkConfig, changes: Sequence[Change] = ()) -> None:
+    """Write what an analysis was made with into its folder, all defaults filled in, and what was changed for it."""
+    document = {
+        "format": _CONFIGURATION_FORMAT,
+        "software_version": __version__,
+        "config_sha256": config_sha256(link),
+        "changed": [change.to_dict() for change in changes],
+        "link": link.model_dump(mode="json"),
+    }
+    _write(folder / "configuration.json", json.dumps(document, indent=1))
 
 
 def load_replay(folder: Path) -> ReplayEntropy:

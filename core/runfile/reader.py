@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from faintlink.core.errors import CorruptBlockError, SchemaError, TagOrderError
+from faintlink.core.exports.archive import ArchivedKeys
 from faintlink.core.records import LossCount
 from faintlink.core.runfile.opening import HDF5_ERRORS, RECOVER, damage_as_schema_error, first_line, open_hdf5
 from faintlink.core.runfile.schema import (
@@ -61,7 +62,7 @@ class StreamReader:
         with damage_as_schema_error(path):
             self.index: npt.NDArray[np.void] = self._index_set[:]
         """Committed blocks, (n,) `INDEX_DTYPE`; `refresh` reads those that came since."""
-        self._columns = [_dataset(path, group, column) for column, _ in COLUMNS[self.spec.kind]]
+        self._columns = [_column(path, group, column, self.index) for column, _ in COLUMNS[self.spec.kind]]
         self._gaps = _dataset(path, group, "gaps")
 
     def refresh(self) -> int:
@@ -245,6 +246,14 @@ def _dataset(path: Path, group: h5py.Group, name: str) -> h5py.Dataset:
     if not isinstance(dataset, h5py.Dataset):
         raise SchemaError(f"{path} has no dataset {name} in {group.name}", hint=RECOVER)
     return dataset
+
+
+def _column(path: Path, group: h5py.Group, name: str, index: npt.NDArray[np.void]) -> h5py.Dataset | ArchivedKeys:
+    stored = group.get(name)
+    if not isinstance(stored, h5py.Group):
+        return _dataset(path, group, name)
+    with damage_as_schema_error(path):
+        return ArchivedKeys(stored, index)
 
 
 def _spec(path: Path, name: str, group: h5py.Group) -> StreamSpec:

@@ -29,7 +29,7 @@ class MockBench(Instrument):
     name
         Instrument name, by which the others find it.
     model
-        ``timebin-bb84-80mhz``, ``polarization-bb84`` or ``bbm92``.
+        ``timebin-bb84-80mhz``, ``polarization-bb84``, ``polarization-bb84-active`` or ``bbm92``.
     seed
         Chooses every random stream.
     pace

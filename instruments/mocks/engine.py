@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from faintlink.core.basis_pattern import basis_pattern
 from faintlink.core.preamble import preamble_pattern
 from faintlink.core.units import PS_PER_S, Slots
 from faintlink.instruments.mocks.pair_kernel import next_pair, run_pairs
@@ -65,6 +66,8 @@ class Engine:
         self._pair = np.zeros(2, np.int64)
         self._preamble_of = (0, 0)
         self._preamble = np.empty(0, np.uint8)
+        self._bases_of = (b"", 0, 1)
+        self._bases = np.empty(0, np.uint8)
         self._kinds, self._outcomes = np.zeros(CODES, KIND), np.zeros(0, OUTCOME)
         self._programme = np.zeros(1, PROGRAMME)
         self._pair_wait_ps, self._pair_share = 0.0, np.ones(24)
@@ -181,12 +184,12 @@ class Engine:
             first = receiver.size
             size, reached = run_pulsed(
                 receiver.detectors, receiver.rng, self._kinds, self._outcomes, programme, self._preamble,
-                self._candidate, slot_end, self._photon_rng, receiver.clicks, first,
+                self._bases, self._candidate, slot_end, self._photon_rng, receiver.clicks, first,
             )  # fmt: skip
             receiver.size, played = int(size), int(reached)
             if self._record_truth and receiver.listeners:
                 fresh = receiver.clicks[first : receiver.size]
-                reveal(fresh, programme, self._preamble, self._kinds, self._truth_rng)
+                reveal(fresh, programme, self._preamble, self._bases, self._kinds, self._truth_rng)
             receiver.emit(played, delay_ps=self._state.link.delay_ps, origin_slot=int(programme["origin"][0]))
 
     def _play_pairs(self, end_ps: int) -> None:
@@ -220,6 +223,11 @@ class Engine:
         if self._preamble_of != (part.preamble_seed, part.preamble_length):
             self._preamble_of = (part.preamble_seed, part.preamble_length)
             self._preamble = preamble_pattern(*self._preamble_of) if part.preamble_length else self._preamble[:0]
+        bob = state.receivers["bob"]
+        wanted = (bob.basis_seed, bob.basis_slots, bob.basis_hold)
+        if self._bases_of != wanted:
+            self._bases_of = wanted
+            self._bases = basis_pattern(*self._bases_of) if bob.basis_seed and bob.basis_slots else self._bases[:0]
         table = rate_table(state, time_s=time_s)
         self._kinds, self._outcomes = prepared(table)
         self._programme = programme_record(state, seed=self._seed)

@@ -96,10 +96,13 @@ def alice_setting(programme: Records, preamble: Bits, slot: Integer) -> tuple[np
 
 
 @njit(cache=True, nogil=True, forceinline=True)
-def bob_basis(programme: Records, slot: Integer) -> Integer:
-    """Return the basis that Bob's modulator plays in a bench slot; 0 where he has none."""
+def bob_basis(programme: Records, bases: Bits, slot: Integer) -> Integer:
+    """Return the basis that Bob's modulator plays in a bench slot, prescribed or random; 0 where he has none."""
     if not programme[0].is_active:
         return 0
+    played = slot - programme[0].origin
+    if 0 <= played < bases.size:
+        return np.int64(bases[played])
     return 0 if (counter_hash(programme[0].bob_key, slot) >> _SHIFT_32) < programme[0].bob_z_below else 1
 
 
@@ -175,17 +178,23 @@ def draw_outcomes(kind: Any, count: Integer, rng: Words, hits: npt.NDArray[np.bo
 
 
 @njit(cache=True, nogil=True, forceinline=True)
-def kind_of(programme: Records, preamble: Bits, slot: Integer) -> tuple[np.uint8, Integer, Integer]:
+def kind_of(programme: Records, preamble: Bits, bases: Bits, slot: Integer) -> tuple[np.uint8, Integer, Integer]:
     """Return (setting code, Bob's active basis, kind of slot) of a bench slot."""
     code, level = alice_setting(programme, preamble, slot)
     state: Integer = np.int64(code & np.uint8(3)) if level != DARK_LEVEL else 0
-    bob = bob_basis(programme, slot)
+    bob = bob_basis(programme, bases, slot)
     return code, bob, (level * 4 + state_after_eve(programme, slot, state)) * 2 + bob
 
 
 @njit(cache=True, nogil=True)
 def play_noise(
-    detectors: Records, noise_rng: Words, until_ps: Integer, programme: Records, out: Records, size: Integer
+    detectors: Records,
+    noise_rng: Words,
+    until_ps: Integer,
+    programme: Records,
+    bases: Bits,
+    out: Records,
+    size: Integer,
 ) -> Integer:
     """Let all detectors see their noise before ``until_ps`` in order of time; return the size of the buffer.
 
@@ -197,7 +206,7 @@ def play_noise(
         now = detectors[d].next_noise
         cause = take_noise(detectors, noise_rng, d)
         slot = np.int64(round(now / period))
-        channel = np.uint8(1 + d + 2 * bob_basis(programme, slot))
+        channel = np.uint8(1 + d + 2 * bob_basis(programme, bases, slot))
         size = click(detectors, noise_rng, d, now, cause, channel, slot, 0, out, size)
         d = noisiest(detectors)
     return size
@@ -211,6 +220,7 @@ def run_pulsed(
     outcomes: Records,
     programme: Records,
     preamble: Bits,
+    bases: Bits,
     candidate: npt.NDArray[np.int64],
     slot_end: Integer,
     rng: Words,
@@ -219,9 +229,9 @@ def run_pulsed(
 ) -> tuple[Integer, Integer]:
     """Play the link up to ``slot_end`` and write its clicks into ``out`` from ``size`` on.
 
-    ``candidate`` (1,) int64 holds the next candidate slot and is moved on. Returns the new size and the bench time
-    in ps up to which everything was played: when it falls short of the end, the buffer was full; empty it and call
-    again.
+    ``bases`` (k,) uint8 are Bob's prescribed bases from the pattern's slot 0 on. ``candidate`` (1,) int64 holds the
+    next candidate slot and is moved on. Returns the new size and the bench time in ps up to which everything was
+    played: when it falls short of the end, the buffer was full; empty it and call again.
     """
     half = programme[0].period_ps // 2
     end_ps = slot_time(programme, slot_end) - half
@@ -232,12 +242,12 @@ def run_pulsed(
         centre = slot_time(programme, slot)
         noise_ps = detectors[noisiest(detectors)].next_noise
         if noise_ps < centre - half:
-            size = play_noise(detectors, noise_rng, centre - half, programme, out, size)
+            size = play_noise(detectors, noise_rng, centre - half, programme, bases, out, size)
             noise_ps = detectors[noisiest(detectors)].next_noise
         if size + 2 * ROOM > out.size:
             candidate[0] = slot
             return size, min(centre - half, noise_ps)
-        _, bob, kind = kind_of(programme, preamble, slot)
+        _, bob, kind = kind_of(programme, preamble, bases, slot)
         if uniform(rng, 0) * top_chance < kinds[kind].click_chance:
             total = draw_outcomes(kinds[kind], outcomes.size, rng, hits)
             for j in range(outcomes.size):
@@ -245,23 +255,23 @@ def run_pulsed(
                     d = outcomes[j].detector
                     now = centre + outcomes[j].offset_ps
                     if noise_ps < now + half:
-                        size = play_noise(detectors, noise_rng, now, programme, out, size)
+                        size = play_noise(detectors, noise_rng, now, programme, bases, out, size)
                     channel = np.uint8(1 + d + 2 * bob)
                     size = click(detectors, noise_rng, d, now, PHOTON, channel, slot, total, out, size)
         slot = next_candidate(rng, slot + 1, top_chance)
     candidate[0] = slot
-    size = play_noise(detectors, noise_rng, end_ps, programme, out, size)
+    size = play_noise(detectors, noise_rng, end_ps, programme, bases, out, size)
     return size, min(end_ps, detectors[noisiest(detectors)].next_noise)
 
 
 @njit(cache=True, nogil=True)
-def reveal(clicks: Records, programme: Records, preamble: Bits, kinds: Records, rng: Words) -> None:
+def reveal(clicks: Records, programme: Records, preamble: Bits, bases: Bits, kinds: Records, rng: Words) -> None:
     """Fill in the truth of clicks (n,): the setting code and the emitted photon number.
 
     Photons that were not detected are Poisson with what the detected mean leaves of the emitted one, whatever
     was detected. Each click draws them anew: clicks of one slot agree on the setting, not on that rest.
     """
     for at in range(clicks.size):
-        code, _, kind = kind_of(programme, preamble, clicks[at].slot)
+        code, _, kind = kind_of(programme, preamble, bases, clicks[at].slot)
         clicks[at].code = code
         clicks[at].photons += poisson(rng, 0, kinds[kind].photons - kinds[kind].mean)

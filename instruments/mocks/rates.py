@@ -85,6 +85,8 @@ def rate_table(state: BenchState, *, time_s: float) -> RateTable:
     receiver = state.receivers["bob"]
     if state.model is Model.TIMEBIN_BB84:
         shares, detector, offset = _interferometer_shares(state, time_s)
+    elif state.model is Model.POLARIZATION_ACTIVE:
+        shares, detector, offset = _turned_shares(state, time_s)
     else:
         shares, detector, offset = _polarization_shares(state, receiver, time_s)
     efficiency = np.array([_efficiency(receiver.detectors[d]) for d in detector])
@@ -125,3 +127,10 @@ def _polarization_shares(
         [split * (1 + z) / 2, split * (1 - z) / 2, (1 - split) * (1 + x) / 2, (1 - split) * (1 - x) / 2], axis=1
     )
     return np.repeat(shares[:, None, :], 2, axis=1), np.arange(4), np.zeros(4, np.int64)
+
+
+def _turned_shares(state: BenchState, time_s: float) -> tuple[Floats, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the share (4, 2, 2) of arriving light in the detectors of the basis that Bob's modulator plays."""
+    contrast = state.link.visibility * arriving_stokes(state, time_s)[:, :2]
+    shares = np.stack([(1.0 + contrast) / 2.0, (1.0 - contrast) / 2.0], axis=2)
+    return shares, np.arange(2), np.zeros(2, np.int64)

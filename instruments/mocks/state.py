@@ -20,6 +20,8 @@ class Model(StrEnum):
     """Phase-coded BB84 over two unbalanced interferometers, Bob chooses his basis with a phase modulator."""
     POLARIZATION_BB84 = "polarization-bb84"
     """Polarization-coded BB84 with a passive choice of basis and four detectors."""
+    POLARIZATION_ACTIVE = "polarization-bb84-active"
+    """Polarization-coded BB84; Bob turns the polarization by his basis in front of one splitter and two detectors."""
     BBM92 = "bbm92"
     """A source of entangled pairs between two passive receivers."""
 
@@ -168,6 +170,12 @@ class ReceiverState:
     loss_db: float = 6.0
     basis_probability_z: float = 0.9
     """Chance of measuring in Z: played by the modulator, or the splitting of the passive choice."""
+    basis_seed: bytes = field(default=b"", repr=False)
+    """Seed of the bases that the modulator plays instead of random ones; empty for random ones."""
+    basis_slots: int = 0
+    """Slots from the pattern's slot 0 on for which it does."""
+    basis_hold: int = 1
+    """Slots that each of these bases lasts."""
     detectors: tuple[DetectorState, ...] = ()
     clock: ClockState = ClockState()
 
@@ -233,12 +241,12 @@ class BenchState:
     @property
     def chooses_actively(self) -> bool:
         """Whether Bob's basis is set by a modulator slot by slot."""
-        return self.model is Model.TIMEBIN_BB84
+        return self.model in (Model.TIMEBIN_BB84, Model.POLARIZATION_ACTIVE)
 
 
 def default_bench(model: Model, *, pulse_rate_hz: float | None = None) -> BenchState:
     """Return a table with sensible defaults for a model."""
-    detectors = (DetectorState(),) * (2 if model is Model.TIMEBIN_BB84 else 4)
+    detectors = (DetectorState(),) * (2 if model in (Model.TIMEBIN_BB84, Model.POLARIZATION_ACTIVE) else 4)
     names = ("alice", "bob") if model is Model.BBM92 else ("bob",)
     split = 0.9 if model is not Model.BBM92 else 0.5
     receivers = {name: ReceiverState(detectors=detectors, basis_probability_z=split) for name in names}

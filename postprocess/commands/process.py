@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from faintlink.core.config.link import LinkConfig
     from faintlink.core.runfile.folder import Run
+    from faintlink.postprocess.campaign.changes import Change
     from faintlink.postprocess.pipeline import Analysis
 
 
@@ -18,28 +19,44 @@ if TYPE_CHECKING:
 @click.option("--link", "link_file", type=click.Path(path_type=Path), help="Link file; default: the one in the run.")
 @click.option("--out", type=click.Path(path_type=Path), help="New folder for the results; default: RUN/analyses/….")
 @click.option("--replay", type=click.Path(path_type=Path), help="Repeat an analysis with its recorded public bits.")
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Change a link parameter; repeatable.")
+@click.option("--intensity-uncertainty", type=float, default=0.0, metavar="REL", help="Least key within mu (1 ± REL).")
 @click.option("--json", "as_json", is_flag=True, help="Print the whole analysis as JSON.")
 def process(
-    run: tuple[Path, ...], link_file: Path | None, out: Path | None, replay: Path | None, *, as_json: bool
+    run: tuple[Path, ...],
+    link_file: Path | None,
+    out: Path | None,
+    replay: Path | None,
+    *,
+    settings: tuple[str, ...],
+    intensity_uncertainty: float,
+    as_json: bool,
 ) -> int:
     """Turn RUN (a run folder, or the parties' files side by side) into keys, or into what its protocol is for.
 
-    The results go to a new folder: analysis.json, report.html, report.png, public-bits.json and keys/<party>/; of a
-    run of an application (tokens, money, …) its records, outcome.json and report.html. Exit code 4 says that no
-    block gave a key, or that the application refused; the reasons are printed.
+    The results go to a new folder: analysis.json, configuration.json, report.html, report.png, public-bits.json and
+    keys/<party>/; of a run of an application (tokens, money, …) its records, outcome.json and report.html. Exit
+    code 4 says that no block gave a key, or that the application refused; the reasons are printed. With --set the
+    run files stay as they are, and keys are marked as not usable: a policy is fixed before the first pulse.
     """
     from rich.console import Console
 
-    from faintlink.postprocess.results import analyse, load_replay, new_folder
+    from faintlink.postprocess.campaign.changes import parse_settings
+    from faintlink.postprocess.campaign.variant import varied
+    from faintlink.postprocess.results import analyse, load_replay, new_folder, write_configuration
 
     console = Console(stderr=True)
-    opened, link = _open(run, link_file)
+    opened, given = _open(run, link_file)
+    link, changes = varied(given, parse_settings(settings), intensity_uncertainty)
     folder = new_folder(out, run[0])
+    _say_changes(changes, console)
     if not link.protocol.makes_keys:
-        return run_application(opened, link, folder, console, as_json=as_json)
+        code = run_application(opened, link, folder, console, as_json=as_json)
+        write_configuration(folder, link, changes)
+        return code
     entropy = load_replay(replay) if replay else None
     with console.status(f"processing run {opened.run_id} …"):
-        analysis = analyse(opened, link, folder, entropy=entropy)
+        analysis = analyse(opened, link, folder, entropy=entropy, changes=changes)
     show(analysis, folder, console, as_json=as_json)
     return 0 if analysis.key_bits else 4
 
@@ -60,6 +77,11 @@ def run_application(run: "Run", link: "LinkConfig", folder: Path, console: "Cons
         print_outcome(outcome, console)
         console.print(f"results in [bold]{folder}[/]")
     return 0 if outcome.is_accepted else 4
+
+
+def _say_changes(changes: "tuple[Change, ...]", console: "Console") -> None:
+    for change in changes:
+        console.print(f"changed: {change.name} = {change.now} (was {change.was})", markup=False)
 
 
 def _open(paths: tuple[Path, ...], link_file: Path | None) -> "tuple[Run, LinkConfig]":

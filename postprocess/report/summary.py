@@ -21,7 +21,7 @@ OUTCOMES = ("Z0", "Z1", "X0", "X1")
 
 NOT_USABLE = (
     "These keys protect nothing: the run is a simulation, the random bits came from a seed, "
-    "or the monitors had no veto."
+    "the monitors had no veto, or parameters were changed for this analysis."
 )
 
 _REASONS = {

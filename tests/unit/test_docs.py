@@ -92,7 +92,7 @@ def test_the_command_page_has_every_command() -> None:
 
 def test_the_command_page_has_every_exit_code() -> None:
     codes = {int(code) for code in re.findall(r"^\| (\d+) \|", section("cli.md", "Exit codes"), re.MULTILINE)}
-    assert codes == {0, 1, 2, 130, cli.EXIT_OS, *(code for _, code in cli.EXIT_CODES)}
+    assert codes == {0, 1, 2, 130, cli.EXIT_OS, cli.EXIT_UNLIKE, *(code for _, code in cli.EXIT_CODES)}
 
 
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "SECURITY.md"])

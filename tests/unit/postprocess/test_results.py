@@ -17,7 +17,7 @@ from faintlink.postprocess.results import analyse, link_of, load_replay, new_fol
 from tests.pulses import SQUASH_SEED, PulsedLink, Pulses, link_text, small_link, write_pulsed_run
 
 TEXT = link_text()
-FILES = {"analysis.json", "public-bits.json", "report.html", "report.png", "keys"}
+FILES = {"analysis.json", "configuration.json", "public-bits.json", "report.html", "report.png", "keys"}
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faintlink.core.errors import RemoteProtocolError
+from faintlink.postprocess.conjugate.fields import packed_size
 from faintlink.postprocess.tokens.messages import (
     COMMITMENT_BYTES,
     NONCE_BYTES,
@@ -17,7 +18,6 @@ from faintlink.postprocess.tokens.messages import (
     Reason,
     choice_message,
     message,
-    packed_size,
     read_choice,
 )
 

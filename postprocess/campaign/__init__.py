@@ -1,0 +1,1 @@
+"""Reanalysis: recorded runs with changed parameters, one against another, and many at once."""

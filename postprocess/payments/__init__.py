@@ -1,0 +1,1 @@
+"""Quantum-digital payments: cryptograms that are good for one merchant only."""
