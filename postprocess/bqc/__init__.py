@@ -1,0 +1,1 @@
+"""Blind and verifiable quantum computing: clients' secrets, test rounds, verdict, and what the verdict is worth."""
