@@ -149,7 +149,15 @@ def test_the_demo_makes_a_finite_key_and_all_its_files(tmp_path: Path, capsys: p
     document = json.loads(outcome.out)
     assert document["blocks"][0]["key_bits"] > 0
     names = {path.name for path in (tmp_path / "demo").iterdir()}
-    assert names == {"run", "keys", "analysis.json", "configuration.json", "public-bits.json", "report.html", "report.png"}
+    assert names == {
+        "run",
+        "keys",
+        "analysis.json",
+        "configuration.json",
+        "public-bits.json",
+        "report.html",
+        "report.png",
+    }
 
 
 def test_a_bbm92_link_makes_a_key_of_its_pairs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
