@@ -9,6 +9,7 @@ Sources: T. M. Cover, J. A. Thomas, Elements of Information Theory, 2nd ed., the
 G. A. Miller, in Information Theory in Psychology (1955), for the correction (bins - 1) / (2 n ln 2).
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -49,4 +50,4 @@ def poisson_bits(rate_hz: float) -> float:
     -----
     log2(e / (rate * 1 ps)): the differential entropy of an exponential distribution.
     """
-    return float(np.log2(np.e / (rate_hz * 1e-12)))
+    return math.log2(math.e / (rate_hz * 1e-12))
