@@ -1,9 +1,11 @@
 """Records of applications: readable with h5py alone, sealed by their owner."""
 
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from faintlink.core.errors import RecordMismatchError, RecordSealError, RunExistsError, SchemaError
@@ -14,7 +16,10 @@ KEY = bytes(range(32))
 
 def record() -> Record:
     """Return a small record of two groups."""
-    columns = {"slot": np.arange(5, dtype=np.int64), "bit": np.array([0, 1, 1, 0, 1], np.uint8)}
+    columns: dict[str, npt.NDArray[Any]] = {
+        "slot": np.arange(5, dtype=np.int64),
+        "bit": np.array([0, 1, 1, 0, 1], np.uint8),
+    }
     return Record(
         "token-issue", "s1", "run-1", "bob", {"pulses": 5}, {"public": columns, "secret": {"a": columns["bit"]}}
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from faintlink.core.config.link import LinkConfig
+from faintlink.core.config.link import LinkConfig, config_sha256
 from faintlink.core.entropy import SeededEntropy
 from faintlink.core.errors import (
     ClockLostError,
@@ -23,7 +23,7 @@ from faintlink.core.symbols import Party
 from faintlink.core.tags import TagBlock
 from faintlink.core.units import PS_PER_S
 from faintlink.postprocess.node.distil import BlockResult
-from faintlink.postprocess.pipeline import Analysis, block_length, config_sha256, process
+from faintlink.postprocess.pipeline import Analysis, block_length, process
 from tests import pairs as pair_runs
 from tests.pairs import Pairs, pair_link, write_pair_run
 from tests.pulses import PulsedLink, Pulses, link_text, small_link, write_pulsed_run
