@@ -38,7 +38,7 @@ def free_port() -> int:
 
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize(
-    ("blocks", "kills"), [(150, 4), pytest.param(10_000, 150, marks=pytest.mark.slow)], ids=["150", "10000"]
+    ("blocks", "kills"), [(80, 2), pytest.param(10_000, 150, marks=pytest.mark.slow)], ids=["80", "10000"]
 )
 def test_nodes_killed_at_random_hold_the_same_keys(tmp_path: Path, blocks: int, kills: int) -> None:
     folder = tmp_path / "homes"
