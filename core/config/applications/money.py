@@ -17,9 +17,9 @@ class MoneyPolicy(StrictModel):
     """Pulses of one card, from the end of the preamble; fixed before the first one."""
     max_error_rate: Annotated[float, Field(gt=0.0, lt=0.5)]
     """Largest share of wrong outcomes that is accepted."""
-    pairs: Annotated[int, Field(ge=1, lt=2**25)] = 480_000
+    pairs: Annotated[int, Field(ge=1, lt=2**25)] = 735_000
     """Pairs of the card: the first so many pairs of pulses that were sent in different bases; one check each."""
-    min_answered: Annotated[int, Field(ge=1, lt=2**25)] = 39_000
+    min_answered: Annotated[int, Field(ge=1, lt=2**25)] = 60_000
     """Fewest checked pulses that must be answered; what is missing of ``pairs`` is the loss allowed."""
     branches: Annotated[int, Field(ge=2, le=256)] = 2
     """Branches that verify without asking each other; each takes a card once."""
