@@ -30,8 +30,8 @@ def _close_instruments() -> Iterator[None]:
 @pytest.fixture
 def station_file(tmp_path: Path) -> Iterator[Path]:
     """A station of ten instruments, each on an emulated device of its own."""
-    MockBench("bench", model="timebin-bb84-80mhz", seed=3)
-    behind = MockAttenuator("behind", "bench", place="line")
+    bench = MockBench("bench", model="timebin-bb84-80mhz", seed=3)
+    behind = MockAttenuator("behind", bench.name, place="line")
     drivers = "faintlink.drivers."
     with ExitStack() as stack:
         entries = []

@@ -1,6 +1,7 @@
 """A whole run with an emulated tagger's bytes between bench and recorder gives the QBER of the mock tagger."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,12 +13,14 @@ from faintlink.acquisition.parties import draw_squash_seeds
 from faintlink.acquisition.report import RunReport
 from faintlink.acquisition.run import Run
 from faintlink.core.config.loader import load_link
+from faintlink.core.tags import TagBlock
 from faintlink.drivers.timetaggers.picoquant_mhlib import PicoQuantMultiHarp
 from faintlink.drivers.timetaggers.sfifteen_tdc import SFifteenTDC2
 from faintlink.instruments.emulators.kit.servers import PtyServer
 from faintlink.instruments.emulators.kit.tag_source import TagSource
 from faintlink.instruments.emulators.picoquant import FakePicoQuant
 from faintlink.instruments.emulators.sfifteen_tdc import EmulatedTDC
+from faintlink.instruments.roles import TagStream
 from faintlink.instruments.station import LabStation, open_station
 from faintlink.postprocess.qkd.live import live_analysis
 from tests.data import ROOT
@@ -46,6 +49,26 @@ def multiharp(source: TagSource) -> Iterator[Instrument]:
 TAGGERS = {"tdc2": tdc2, "multiharp": multiharp}
 
 
+class AfterTheSender:
+    """A stream whose bench time begins to pass when the sender plays, however late a loaded machine starts it."""
+
+    def __init__(self, stream: TagStream, is_playing: Callable[[], bool]) -> None:
+        self._stream = stream
+        self._is_playing = is_playing
+
+    def start(self) -> None:
+        self._stream.start()
+
+    def read(self, timeout_s: float) -> TagBlock:
+        if not self._is_playing():
+            time.sleep(0.001)
+            return TagBlock.empty()
+        return self._stream.read(timeout_s)
+
+    def stop(self) -> None:
+        self._stream.stop()
+
+
 def link_file(folder: Path, tagger: str) -> Path:
     text = (LAB / "polarization_1ghz.link.yaml").read_text()
     text = text.replace("block_s: 1.0", "block_s: 0.15").replace("tagger: bob_tagger", f"tagger: {tagger}")
@@ -60,7 +83,8 @@ def run_with(folder: Path, name: str) -> RunReport:
     link = load_link(path)
     with open_station(folder / "polarization_1ghz.station.yaml") as station:
         station.component("fibre").length(20.0)
-        with TAGGERS[name](station.component("bob_tagger").stream) as tagger:
+        sender, mock = station.component("alice_pattern"), station.component("bob_tagger")
+        with TAGGERS[name](lambda: AfterTheSender(mock.stream(), sender.is_running)) as tagger:
             station.qcodes.add_component(tagger)
             lab = LabStation(station.path, station.qcodes, (*station.names, "emulated"))
             seeds = draw_squash_seeds(link)

@@ -148,8 +148,8 @@ def test_another_device_is_refused() -> None:
 
 
 def test_the_emulated_detector_counts_on_the_bench() -> None:
-    MockBench("bench", model="timebin-bb84-80mhz", seed=3)
-    behind = MockDetector("behind", "bench")
+    bench = MockBench("bench", model="timebin-bb84-80mhz", seed=3)
+    behind = MockDetector("behind", bench.name)
     behind.dark_count_rate(20_000.0)
     with PtyServer(EmulatedSPD(behind.enabled, behind.count_rate)) as server:
         detector = SFifteenSPD("spd", server.address, greatest_bias=200.0)

@@ -203,8 +203,8 @@ def test_silence_on_the_counts_port_raises_in_time(
 
 
 def test_the_emulated_detectors_are_those_of_the_bench() -> None:
-    MockBench("bench", model="timebin-bb84-80mhz", seed=3)
-    behind = MockDetector("behind", "bench")
+    bench = MockBench("bench", model="timebin-bb84-80mhz", seed=3)
+    behind = MockDetector("behind", bench.name)
     box = EmulatedWebSQ([behind.count_rate], enabled=[behind.enabled])
     with TcpServer(box) as server, TcpServer(box.counts) as counts:
         websq = SingleQuantumWebSQ("websq", server.address, counts_port=counts.port)

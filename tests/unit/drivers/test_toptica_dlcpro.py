@@ -137,7 +137,8 @@ def test_a_restart_is_reported_once(server: TcpServer, laser: TopticaDLCpro) -> 
 
 
 def test_the_emulated_laser_lights_the_bench() -> None:
-    MockBench("bench", model="timebin-bb84-80mhz", seed=3)
+    # Kept by name: an instrument that nobody holds may be collected at any moment.
+    bench = MockBench("bench", model="timebin-bb84-80mhz", seed=3)
     behind = MockLaser("behind", "bench")
     with TcpServer(EmulatedDLCpro(enabled=behind.enabled, wavelength=behind.wavelength)) as server:
         laser = TopticaDLCpro("laser", server.address)
@@ -147,3 +148,4 @@ def test_the_emulated_laser_lights_the_bench() -> None:
         laser.wavelength(1549.32)
         assert behind.enabled() is True
         assert behind.wavelength() == pytest.approx(1549.32)
+    bench.close()
