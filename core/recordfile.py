@@ -16,6 +16,7 @@ import hashlib
 import hmac
 import json
 import os
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -27,10 +28,13 @@ import numpy as np
 import numpy.typing as npt
 
 from faintlink.core import __version__
-from faintlink.core.errors import RecordMismatchError, RecordSealError, RunExistsError, SchemaError
+from faintlink.core.errors import RecordMismatchError, RecordSealError, SchemaError
+from faintlink.core.private import write_private
+from faintlink.core.runfile.writer import fsync, publish
 
 RECORD_FORMAT = "faintlink-record/1"
 SEAL_KEY_BYTES = 32
+SEAL_KEY_FILE = "seal.key"
 _PERSON = b"faintlink record"
 _TEXTS = ("format", "kind", "session", "run_id", "owner", "software", "created", "header")
 Column: TypeAlias = npt.NDArray[Any]
@@ -70,6 +74,19 @@ class Record:
             raise SchemaError(f"a record {self.kind} lacks the column {group}/{name}") from None
 
 
+def fresh_seal_key(home: Path) -> bytes:
+    """Return a fresh seal key and leave it in a party's folder, in a file that nobody else may read.
+
+    Raises
+    ------
+    RunExistsError
+        The folder holds one.
+    """
+    key = secrets.token_bytes(SEAL_KEY_BYTES)
+    write_private(home / SEAL_KEY_FILE, key)
+    return key
+
+
 def write_record(path: Path, record: Record, key: bytes) -> None:
     """Write a record to a new file of mode 0600, sealed under ``key`` of `SEAL_KEY_BYTES`.
 
@@ -89,18 +106,22 @@ def write_record(path: Path, record: Record, key: bytes) -> None:
         "header": json.dumps(record.header, sort_keys=True),
     }
     groups = {name: {key_: np.ascontiguousarray(data) for key_, data in g.items()} for name, g in record.groups.items()}
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    except FileExistsError:
-        raise RunExistsError(f"{path} exists; nothing was overwritten", hint="choose another name") from None
-    with h5py.File(path, "w") as file:
-        for name, columns in groups.items():
-            group = file.create_group(name)
-            for label, data in columns.items():
-                group.create_dataset(label, data=data)
-        for name, text in texts.items():
-            file.attrs[name] = text
-        file.attrs["seal"] = _seal(texts, groups, key).hex()
+        with h5py.File(unfinished, "w") as file:
+            for name, columns in groups.items():
+                group = file.create_group(name)
+                for label, data in columns.items():
+                    group.create_dataset(label, data=data)
+            for name, text in texts.items():
+                file.attrs[name] = text
+            file.attrs["seal"] = _seal(texts, groups, key).hex()
+        fsync(unfinished)
+        publish(unfinished, path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
 
 
 def read_record(path: Path, key: bytes, *, kind: str, session: str = "", run_id: str = "", owner: str = "") -> Record:

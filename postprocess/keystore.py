@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from faintlink.core.errors import KeyUnknownError, RunExistsError, SchemaError
+from faintlink.core.private import write_private
 from faintlink.core.records import SecretKey
 
 _FORMAT = "faintlink-key/1"
 _PREPARED = ".prepared"
+_NEVER_AGAIN = "key names are never reused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +52,12 @@ class FileKeyStore:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = self.folder / f"{key.key_id}.key"
         if path.exists():
-            raise RunExistsError(f"{path} exists; nothing was overwritten", hint="key names are never reused")
+            raise RunExistsError(f"{path} exists; nothing was overwritten", hint=_NEVER_AGAIN)
         text = json.dumps(
             {"format": _FORMAT, "key_id": key.key_id, "bits": key.bits, "epsilon": key.epsilon, **about}, indent=1
         )
-        _write_new(path.with_suffix(".json"), text.encode())
-        _write_new(path.with_suffix(_PREPARED), key.data)
+        write_private(path.with_suffix(".json"), text.encode(), hint=_NEVER_AGAIN)
+        write_private(path.with_suffix(_PREPARED), key.data, hint=_NEVER_AGAIN)
 
     def release(self, key_id: str) -> None:
         """Let a prepared key be used; twice does no harm.
@@ -139,17 +141,6 @@ class FileKeyStore:
         if "/" in key_id or not path.is_file():
             raise KeyUnknownError(f"no key {key_id!r} in {self.folder}", hint="list the store's *.key files")
         return path
-
-
-def _write_new(path: Path, data: bytes) -> None:
-    try:
-        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    except FileExistsError:
-        raise RunExistsError(f"{path} exists; nothing was overwritten", hint="key names are never reused") from None
-    with os.fdopen(handle, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _sync_folder(folder: Path) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from faintlink.core.exports.archive import FS_PER_PS, Split
+from faintlink.core.runfile.archive import FS_PER_PS, Split
 
 _ROWS_PER_BIN = 32
 

@@ -12,11 +12,11 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from faintlink.core.exports.archive import DEFLATE, DistanceWriter, Split, choose_split, deflated_bits
 from faintlink.core.exports.bound import distance_bits, entropy_bits
-from faintlink.core.exports.tables import GrowingTable
+from faintlink.core.runfile.archive import DEFLATE, DistanceWriter, Split, choose_split, deflated_bits
 from faintlink.core.runfile.reader import StreamReader
 from faintlink.core.runfile.schema import CHUNK_ROWS, COLUMNS, SMALL_CHUNK_ROWS
+from faintlink.core.runfile.tables import GrowingTable
 
 _SAMPLE_ROWS = 1 << 20
 _SAMPLE_BLOCKS = 16

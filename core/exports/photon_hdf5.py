@@ -18,10 +18,10 @@ import numpy as np
 
 from faintlink.core import __version__
 from faintlink.core.exports.source import ExportSource
-from faintlink.core.exports.tables import GrowingTable
 from faintlink.core.exports.targets import gap_rows
 from faintlink.core.runfile.reader import RowBlock
 from faintlink.core.runfile.schema import GAP_DTYPE
+from faintlink.core.runfile.tables import GrowingTable
 from faintlink.core.units import PS_PER_S
 
 FORMAT_NAME, FORMAT_VERSION = "Photon-HDF5", "0.5"

@@ -1,7 +1,7 @@
 """Pack a finished run into an archive: another run folder, smaller, that reads as the same run.
 
 `faintlink repack` uses this. Each file becomes one file with the same header, streams, context and index. Its rows
-are stored as `faintlink.core.exports.archive` says, other columns with HDF5's built-in filters. Every block of the
+are stored as `faintlink.core.runfile.archive` says, other columns with HDF5's built-in filters. Every block of the
 result is read back against the original's checksum before the folder gets its name. The original is left as it is;
 its hashes stand in ``repack.json`` beside the new manifest.
 """

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from faintlink.core.errors import CorruptBlockError, SchemaError, TagOrderError
-from faintlink.core.exports.archive import ArchivedKeys
 from faintlink.core.records import LossCount
+from faintlink.core.runfile.archive import ArchivedKeys
 from faintlink.core.runfile.opening import HDF5_ERRORS, RECOVER, damage_as_schema_error, first_line, open_hdf5
 from faintlink.core.runfile.schema import (
     COLUMNS,

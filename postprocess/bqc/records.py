@@ -5,7 +5,6 @@
 equal in all records; a group ``<party>_secret`` belongs to that party.
 """
 
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +15,13 @@ import numpy.typing as npt
 
 from faintlink.core.config.applications.bqc import BqcPolicy
 from faintlink.core.errors import RecordMismatchError, SchemaError
-from faintlink.core.recordfile import SEAL_KEY_BYTES, Column, Record, read_record, write_record
+from faintlink.core.recordfile import SEAL_KEY_FILE, Column, Record, fresh_seal_key, read_record, write_record
 from faintlink.core.symbols import Party
 from faintlink.core.units import Bits, TimesPs
 from faintlink.postprocess.bqc.clients import DUMMY, added
 from faintlink.postprocess.bqc.graph import Angles, colouring, graph_of
 from faintlink.postprocess.bqc.order import Opening, joined_seed, require_opening, round_types
 from faintlink.postprocess.bqc.traps import kinds_of
-from faintlink.postprocess.report.files import write_new
 
 SESSION = "bqc-session"
 """Kind of a client's record."""
@@ -114,9 +112,7 @@ def write_session(
 
 def seal(path: Path, record: Record) -> None:
     """Write a record under a fresh key, which is left beside it."""
-    key = secrets.token_bytes(SEAL_KEY_BYTES)
-    write_new(path.parent / "seal.key", key).chmod(0o600)
-    write_record(path, record, key)
+    write_record(path, record, fresh_seal_key(path.parent))
 
 
 def read_sessions(folder: Path, policy: BqcPolicy, run_id: str) -> Session:
@@ -136,13 +132,13 @@ def read_sessions(folder: Path, policy: BqcPolicy, run_id: str) -> Session:
     records: list[Record] = []
     for party in policy.clients:
         home = folder / "clients" / party
-        if not (home / "session.h5").is_file() or not (home / "seal.key").is_file():
+        if not (home / "session.h5").is_file() or not (home / SEAL_KEY_FILE).is_file():
             raise SchemaError(
                 f"{home} lacks session.h5 or seal.key: the clients' records are needed beside the server's tags",
                 hint="analyse the run where the clients are; the server's files alone tell no result",
             )
         session = records[0].session if records else ""
-        key = (home / "seal.key").read_bytes()
+        key = (home / SEAL_KEY_FILE).read_bytes()
         records.append(
             read_record(home / "session.h5", key, kind=SESSION, session=session, run_id=run_id, owner=str(party))
         )

@@ -3,20 +3,18 @@
 Sources: own design.
 """
 
-import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from faintlink.core.config.applications.money import MoneyPolicy
-from faintlink.core.recordfile import SEAL_KEY_BYTES, Column, Record, write_record
+from faintlink.core.recordfile import Column, Record, fresh_seal_key, write_record
 from faintlink.postprocess.applications import Outcome
 from faintlink.postprocess.money.card import BANK, Card
 from faintlink.postprocess.money.messages import Answer
 from faintlink.postprocess.money.parties import Decision
 from faintlink.postprocess.money.wallet import Wallet
-from faintlink.postprocess.report.files import write_new
 
 VERDICT, ANSWER, TERMINAL = "money-verdict", "money-answer", "terminal"
 
@@ -25,9 +23,7 @@ def party_home(folder: Path, party: str) -> bytes:
     """Make a party's folder with a fresh seal key, and return the key."""
     home = folder / party
     home.mkdir(mode=0o700)
-    key = secrets.token_bytes(SEAL_KEY_BYTES)
-    write_new(home / "seal.key", key).chmod(0o600)
-    return key
+    return fresh_seal_key(home)
 
 
 def write_verdicts(

@@ -6,16 +6,14 @@ challenge when the card is read. After the measurement none of it is secret.
 Sources: own design.
 """
 
-import json
-import os
 import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from faintlink.core.basis_pattern import SEED_BYTES
-from faintlink.core.errors import RunExistsError, SchemaError
 from faintlink.core.runfile.folder import Run
-from faintlink.core.symbols import Party
+from faintlink.postprocess.conjugate.beside import read_beside, write_beside
 from faintlink.postprocess.money.card import SERIAL_BYTES
 from faintlink.postprocess.money.messages import Challenge
 
@@ -40,18 +38,8 @@ class Wallet:
 
     def write(self, folder: Path) -> None:
         """Write the file into the run's folder, which may not hold one."""
-        path = folder / FILE_NAME
-        data = {
-            "format": _FORMAT,
-            "serial": self.serial.hex(),
-            "challenge_seed": self.seed.hex(),
-            "storage_us": self.storage_us,
-        }
-        try:
-            with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
-                json.dump(data, file)
-        except FileExistsError:
-            raise RunExistsError(f"{path} exists; nothing was overwritten") from None
+        data = {"serial": self.serial.hex(), "challenge_seed": self.seed.hex(), "storage_us": self.storage_us}
+        write_beside(folder, FILE_NAME, _FORMAT, data)
 
 
 def fresh_wallet(storage_us: float) -> Wallet:
@@ -67,18 +55,13 @@ def wallet_of(run: Run) -> Wallet:
     SchemaError
         There is no such file, or it is damaged.
     """
-    path = Path(run[Party.BOB].paths[0]).parent / FILE_NAME
-    try:
-        data = json.loads(path.read_text())
-        if data["format"] != _FORMAT:
-            raise ValueError(f"format is {data['format']!r}")
-        serial, seed = bytes.fromhex(data["serial"]), bytes.fromhex(data["challenge_seed"])
-        storage_us = float(data["storage_us"])
-        if (len(serial), len(seed)) != (SERIAL_BYTES, SEED_BYTES) or not storage_us >= 0.0:
-            raise ValueError("number, challenge or storage time are none")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SchemaError(
-            f"{path} holds no card ({type(error).__name__})",
-            hint="`faintlink money --mock` leaves it beside the run; a card cannot be verified without its challenge",
-        ) from None
+    hint = "`faintlink money --mock` leaves it beside the run; a card cannot be verified without its challenge"
+    return read_beside(run, FILE_NAME, _FORMAT, _wallet, what="card", hint=hint)
+
+
+def _wallet(data: dict[str, Any]) -> Wallet:
+    serial, seed = bytes.fromhex(data["serial"]), bytes.fromhex(data["challenge_seed"])
+    storage_us = float(data["storage_us"])
+    if (len(serial), len(seed)) != (SERIAL_BYTES, SEED_BYTES) or not storage_us >= 0.0:
+        raise ValueError("number, challenge or storage time are none")
     return Wallet(serial, seed, storage_us)

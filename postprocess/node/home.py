@@ -15,7 +15,6 @@ where it was made: whoever holds a copy of a reserve can speak for its node.
 """
 
 import datetime as dt
-import os
 import secrets
 import ssl
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from faintlink.core.errors import ConfigError, RunExistsError
+from faintlink.core.private import write_private
 from faintlink.core.symbols import Party
 from faintlink.postprocess.channel.reserve import KeyReserve
 from faintlink.postprocess.channel.session import LINK_KEY_BYTES
@@ -144,8 +144,6 @@ def _create(folder: Path, party: Party, link_id: str, shared: bytearray) -> Node
         .sign(key, hashes.SHA256())
     )
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    handle = os.open(folder / "tls.key", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(pem)
+    write_private(folder / "tls.key", pem)
     (folder / "tls.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     return NodeHome(folder, party)

@@ -6,15 +6,13 @@ the client's secret C that it holds; ``run/client.json`` has mode 0600.
 Sources: own design.
 """
 
-import json
-import os
 import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from faintlink.core.errors import RunExistsError, SchemaError
 from faintlink.core.runfile.folder import Run
-from faintlink.core.symbols import Party
+from faintlink.postprocess.conjugate.beside import read_beside, write_beside
 from faintlink.postprocess.payments.messages import SESSION_BYTES
 from faintlink.postprocess.payments.parties import SECRET_BYTES, basis_seed
 
@@ -39,18 +37,8 @@ class Account:
 
     def write(self, folder: Path) -> None:
         """Write the file into the run's folder, which may not hold one."""
-        path = folder / FILE_NAME
-        data = {
-            "format": _FORMAT,
-            "session": self.session.hex(),
-            "secret": self.secret.hex(),
-            "merchant": self.merchant,
-        }
-        try:
-            with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
-                json.dump(data, file)
-        except FileExistsError:
-            raise RunExistsError(f"{path} exists; nothing was overwritten") from None
+        data = {"session": self.session.hex(), "secret": self.secret.hex(), "merchant": self.merchant}
+        write_beside(folder, FILE_NAME, _FORMAT, data)
 
 
 def fresh_account(merchant: str) -> Account:
@@ -66,19 +54,12 @@ def account_of(run: Run) -> Account:
     SchemaError
         There is no such file, or it is damaged.
     """
-    path = Path(run[Party.BOB].paths[0]).parent / FILE_NAME
-    try:
-        data = json.loads(path.read_text())
-        if data["format"] != _FORMAT:
-            raise ValueError(f"format is {data['format']!r}")
-        session, secret = bytes.fromhex(data["session"]), bytes.fromhex(data["secret"])
-        merchant = str(data["merchant"])
-        if (len(session), len(secret)) != (SESSION_BYTES, SECRET_BYTES):
-            raise ValueError("session or secret have another length")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        # The text of the error must not show what the file holds.
-        raise SchemaError(
-            f"{path} holds no session of a payment ({type(error).__name__})",
-            hint="`faintlink payment --mock` leaves it beside the run; a payment cannot be verified without it",
-        ) from None
-    return Account(session, secret, merchant)
+    hint = "`faintlink payment --mock` leaves it beside the run; a payment cannot be verified without it"
+    return read_beside(run, FILE_NAME, _FORMAT, _account, what="session of a payment", hint=hint)
+
+
+def _account(data: dict[str, Any]) -> Account:
+    session, secret = bytes.fromhex(data["session"]), bytes.fromhex(data["secret"])
+    if (len(session), len(secret)) != (SESSION_BYTES, SECRET_BYTES):
+        raise ValueError("session or secret have another length")
+    return Account(session, secret, str(data["merchant"]))

@@ -4,7 +4,6 @@
 and exchange bytes.
 """
 
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from faintlink.core.config.applications.payment import PaymentPolicy
 from faintlink.core.config.link import LinkConfig
 from faintlink.core.entropy import Entropy
 from faintlink.core.errors import ConfigError, RemoteProtocolError
-from faintlink.core.recordfile import SEAL_KEY_BYTES, Column, Record, write_record
+from faintlink.core.recordfile import Column, Record, fresh_seal_key, write_record
 from faintlink.core.records import ErrorCount
 from faintlink.core.runfile.folder import Run
 from faintlink.postprocess.applications import Outcome
@@ -32,7 +31,6 @@ from faintlink.postprocess.payments.adversaries import (
 from faintlink.postprocess.payments.panels import panels
 from faintlink.postprocess.payments.parties import Bank, Client, Decision, MerchantShop, bases_at, least_distance
 from faintlink.postprocess.payments.security import STATEMENTS, Certificate, certify
-from faintlink.postprocess.report.files import write_new
 from faintlink.postprocess.report.outcome import write_outcome
 from faintlink.postprocess.tokens.adversaries import generator
 
@@ -224,7 +222,7 @@ def _write_records(folder: Path, run_id: str, outcome: Outcome, bank: Bank, clie
     for party, secret in columns.items():
         home = folder / party
         home.mkdir(mode=0o700)
-        key = secrets.token_bytes(SEAL_KEY_BYTES)
-        write_new(home / "seal.key", key).chmod(0o600)
-        groups = {"public": public, f"{party}_secret": secret}
-        write_record(home / "payment.h5", Record("payment", account.session.hex(), run_id, party, header, groups), key)
+        record = Record(
+            "payment", account.session.hex(), run_id, party, header, {"public": public, f"{party}_secret": secret}
+        )
+        write_record(home / "payment.h5", record, fresh_seal_key(home))

@@ -7,14 +7,13 @@ Called by ``faintlink qds``. Each party reads its own home folder only, in which
 Sources: as `faintlink.postprocess.signatures.parameters`.
 """
 
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from faintlink.core.entropy import Entropy
-from faintlink.core.recordfile import SEAL_KEY_BYTES, Record, write_record
+from faintlink.core.recordfile import Record, fresh_seal_key, write_record
 from faintlink.postprocess.applications import Outcome
 from faintlink.postprocess.conjugate.tails import as_epsilon
 from faintlink.postprocess.keystore import FileKeyStore
@@ -175,16 +174,13 @@ def _write_party(
     key: tuple[KeySlice, ...],
 ) -> None:
     folder.mkdir(mode=0o700)
-    seal_key = secrets.token_bytes(SEAL_KEY_BYTES)
-    write_new(folder / "seal.key", seal_key)
-    (folder / "seal.key").chmod(0o600)
     header = {**facts, "accepted": verdict.is_accepted, "keys": [part.key_id for part in key]}
     columns = {
         "first_bit": np.array([part.first_bit for part in key], np.int64),
         "bits": np.array([part.bits for part in key], np.int64),
     }
     record = Record("signature-verdict", session, "", party, header, {"public": columns})
-    write_record(folder / "verdict.h5", record, seal_key)
+    write_record(folder / "verdict.h5", record, fresh_seal_key(folder))
 
 
 def tampered(message: bytes, attack: str) -> bytes:

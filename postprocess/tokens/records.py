@@ -4,7 +4,6 @@
 again from records alone, by another way than the agents: columns of bits and the shared verifier.
 """
 
-import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,9 @@ import numpy as np
 
 from faintlink.core.config.applications.token import TokenPolicy
 from faintlink.core.errors import RecordMismatchError, RecordReplayedError, SchemaError
-from faintlink.core.recordfile import SEAL_KEY_BYTES, Column, Record, read_record, write_record
+from faintlink.core.recordfile import Column, Record, fresh_seal_key, read_record, write_record
 from faintlink.core.units import Bits
 from faintlink.postprocess.conjugate.verifier import Verdict, compare
-from faintlink.postprocess.report.files import write_new
 from faintlink.postprocess.tokens.agents import commitment
 from faintlink.postprocess.tokens.issue import Held, TokenBank, unpacked
 from faintlink.postprocess.tokens.messages import NONCE_BYTES, Holding, Kind
@@ -36,9 +34,7 @@ def party_folder(folder: Path, party: str) -> tuple[Path, bytes]:
     """Make a party's folder with a fresh seal key, and return both."""
     home = folder / party
     home.mkdir(mode=0o700)
-    key = secrets.token_bytes(SEAL_KEY_BYTES)
-    write_new(home / "seal.key", key).chmod(0o600)
-    return home, key
+    return home, fresh_seal_key(home)
 
 
 def issue_record(policy: TokenPolicy, bank: TokenBank, run_id: str, facts: dict[str, Any]) -> Record:

@@ -25,13 +25,12 @@ from faintlink.core.config.applications.transfer import TransferPolicy
 from faintlink.core.config.link import LinkConfig
 from faintlink.core.entropy import Entropy
 from faintlink.core.errors import ConfigError, NotEnoughSignalsError, ProtocolError, SecurityAbort
-from faintlink.core.recordfile import SEAL_KEY_BYTES, Column, Record, write_record
+from faintlink.core.recordfile import Column, Record, fresh_seal_key, write_record
 from faintlink.core.records import ErrorCount
 from faintlink.core.runfile.folder import Run
 from faintlink.core.units import Bits
 from faintlink.postprocess.applications import Outcome
 from faintlink.postprocess.conjugate.observations import Observations, observe
-from faintlink.postprocess.report.files import write_new
 from faintlink.postprocess.report.outcome import write_outcome
 from faintlink.postprocess.transfer.adversaries import DelayingReceiver, LyingReceiver, SpoilingSender
 from faintlink.postprocess.transfer.panels import panels
@@ -197,8 +196,6 @@ def _write_records(folder: Path, run_id: str, outcome: Outcome, done: Transfer, 
     for party, secret in columns.items():
         home = folder / party
         home.mkdir(mode=0o700)
-        key = secrets.token_bytes(SEAL_KEY_BYTES)
-        write_new(home / "seal.key", key)
-        (home / "seal.key").chmod(0o600)
         groups: dict[str, dict[str, Column]] = {"public": public, f"{party}_secret": secret}
-        write_record(home / "transfer.h5", Record("transfer", session, run_id, party, header, groups), key)
+        record = Record("transfer", session, run_id, party, header, groups)
+        write_record(home / "transfer.h5", record, fresh_seal_key(home))

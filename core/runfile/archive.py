@@ -26,8 +26,8 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from faintlink.core.exports.tables import GrowingTable
 from faintlink.core.runfile.schema import CHUNK_ROWS
+from faintlink.core.runfile.tables import GrowingTable
 
 ENCODING = "faintlink-distances/1"
 DEFLATE_LEVEL = 4

@@ -1,4 +1,4 @@
-"""Datasets that grow by appending; the HDF5 exports and the archive write through them."""
+"""Datasets that grow by appending; archives and the HDF5 exports write through them."""
 
 from typing import Any
 

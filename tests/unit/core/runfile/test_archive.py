@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from faintlink.core.exports.archive import ArchivedKeys, DistanceWriter, Split, choose_split
 from faintlink.core.exports.bound import distance_bits, entropy_bits, poisson_bits
+from faintlink.core.runfile.archive import ArchivedKeys, DistanceWriter, Split, choose_split
 from faintlink.core.runfile.schema import INDEX_DTYPE
 
 Keys = npt.NDArray[np.int64]
