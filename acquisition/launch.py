@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from faintlink.acquisition.analysis import LiveAnalysis
 from faintlink.acquisition.calibration.in_force import CONTEXT, MAX_AGE_S, load_in_force
 from faintlink.acquisition.knobs import turn
 from faintlink.acquisition.parties import draw_squash_seeds
@@ -21,6 +22,7 @@ from faintlink.core.config.link import LinkConfig
 from faintlink.core.config.loader import parse_link
 from faintlink.core.errors import ConfigError
 from faintlink.core.runfile.folder import SIMULATION
+from faintlink.core.symbols import Party
 from faintlink.postprocess.qkd.live import live_analysis
 
 
@@ -87,12 +89,22 @@ def take_run(
             link,
             station,
             out or default_folder(link),
-            analysis=live_analysis(link, seeds),
+            analysis=_analysis(link, seeds),
             context=context,
             squash_seeds=seeds,
             expected_rate_hz=expected_rate_hz,
         ) as run:
             return run.execute(duration_s, progress)
+
+
+def _analysis(link: LinkConfig, seeds: Mapping[Party, bytes]) -> LiveAnalysis:
+    """Return the live analysis of a link; it also says of which slots the sender is asked."""
+    if link.money is not None:
+        # A card is made of all that was sent, detected or not.
+        from faintlink.postprocess.money.live import CardLive
+
+        return CardLive(link, seeds[Party.BOB], pulses=link.money.pulses)
+    return live_analysis(link, seeds)
 
 
 def origin(snapshot: Mapping[str, Any]) -> str:

@@ -4,11 +4,11 @@ An application's module offers ``analyse_run(run, link, folder, entropy)``, whic
 the new folder and returns an `Outcome`. Modules are imported when they are needed.
 """
 
-from collections.abc import Callable
+import typing
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from faintlink.core.config.link import LinkConfig
 from faintlink.core.entropy import Entropy
@@ -33,7 +33,13 @@ class Outcome:
     """The security statement: what is proved by which paper, what is measured, what is assumed."""
 
 
-AnalyseRun: TypeAlias = Callable[[Run, LinkConfig, Path, Entropy], Outcome]
+class AnalyseRun(typing.Protocol):
+    """An application's function that judges a run."""
+
+    def __call__(self, run: Run, link: LinkConfig, folder: Path, entropy: Entropy, **rehearsed: str) -> Outcome:
+        """Leave records and a report in ``folder``; ``attack=NAME`` rehearses a cheater, where there are any."""
+        ...
+
 
 _MODULES = {
     Protocol.S_MONEY: "faintlink.postprocess.tokens.session",

@@ -94,7 +94,7 @@ def _fold(session: Session, name: str, frame: str) -> None:
     settle_s = source.preamble.slots / source.pulse_rate_hz + source.preamble.search_s
     block = session.play_recorded(settle_s + session.options["duration_s"])
     counter = SlotCounter(source, lab.link.clock)
-    pieces = [*counter.feed(block), *counter.finish()]
+    pieces = list(counter.stretches([block]))
     period = source.period_ps
     edges = np.linspace(-period / 2.0, period / 2.0, _BINS + 1)
     columns: dict[str, Any] = {"phase_ps": 0.5 * (edges[1:] + edges[:-1])}

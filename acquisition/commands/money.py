@@ -5,14 +5,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from faintlink.acquisition.shipped import default_folder, shipped_link
+from faintlink.acquisition.shipped import shipped_link
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from faintlink.acquisition.report import RunReport
-    from faintlink.acquisition.run import Progress
-    from faintlink.core.runfile.folder import Run as Recorded
     from faintlink.postprocess.money.wallet import Wallet
 
 ATTACKS = ("none", "clone", "split", "lossy", "measured", "altered", "other-card", "replay")
@@ -39,54 +34,16 @@ def money(out: Path | None, storage_us: float, attack: str, *, is_mock: bool, as
     run/ with card.json, bank/ and terminal/ with their records, outcome.json and report.html. Exit code 4 says that a
     branch refused the card, or that the certificate falls short; the reasons are printed.
     """
-    from rich.console import Console
-
-    from faintlink.core.runfile.folder import open_run
-    from faintlink.postprocess.results import new_folder
-
-    console = Console(stderr=True)
-    folder = new_folder(out or default_folder("money"), Path())
-    if not _record(folder, storage_us, console):
-        return 130
-    return _judge(open_run([folder / "run"]), folder, attack, console, as_json=as_json)
-
-
-def _record(folder: Path, storage_us: float, console: "Console") -> bool:
-    """Record a run under a challenge and leave the card beside it; False when interrupted."""
-    from faintlink.acquisition.launch import in_words
-    from faintlink.acquisition.progress import ProgressView
+    from faintlink.acquisition.mock_session import mock_session
+    from faintlink.core.config.loader import load_link
+    from faintlink.postprocess.money.session import policy_of
     from faintlink.postprocess.money.wallet import fresh_wallet
 
-    wallet = fresh_wallet(storage_us)
-    with ProgressView() as progress:
-        recorded = _take_run(folder / "run", wallet, progress)
-    wallet.write(folder / "run")
-    console.print(in_words(recorded))
-    return not recorded.interrupted
-
-
-def _take_run(out: Path, wallet: "Wallet", progress: "Progress") -> "RunReport":
-    """Take a run whose sender records every pulse of the card."""
-    from faintlink.acquisition.knobs import turn
-    from faintlink.acquisition.launch import origin, terminate_as_interrupt
-    from faintlink.acquisition.parties import draw_squash_seeds
-    from faintlink.acquisition.run import Run
-    from faintlink.core.config.loader import parse_link
-    from faintlink.core.symbols import Party
-    from faintlink.instruments.station import open_station
-    from faintlink.postprocess.money.live import CardLive
-    from faintlink.postprocess.money.session import policy_of
-
-    text, link = parse_link(shipped_link("money"))
+    link = load_link(shipped_link("money"))
     policy, _ = policy_of(link)
-    station_file = shipped_link("money").parent / link.station
-    seeds = draw_squash_seeds(link)
-    analysis = CardLive(link, seeds[Party.BOB], pulses=policy.pulses)
-    with open_station(station_file) as station, terminate_as_interrupt():
-        turn(station, _knobs(wallet, policy.pulses + (link.source.preamble.slots if link.source else 0)))
-        context = {"link": text, "station": station_file.read_text("utf-8"), "origin": origin(station.snapshot())}
-        with Run(link, station, out, analysis=analysis, context=context, squash_seeds=seeds) as run:
-            return run.execute(None, progress)
+    wallet = fresh_wallet(storage_us)
+    knobs = _knobs(wallet, policy.pulses + (link.source.preamble.slots if link.source else 0))
+    return mock_session("money", out, settings=knobs, attack=attack, beside=wallet.write, as_json=as_json)
 
 
 def _knobs(wallet: "Wallet", slots: int) -> dict[str, object]:
@@ -102,19 +59,3 @@ def _knobs(wallet: "Wallet", slots: int) -> dict[str, object]:
         "memory.attenuation": memory.loss_db(wallet.storage_us),
         "bench.visibility": VISIBILITY * memory.contrast(wallet.storage_us),
     }
-
-
-def _judge(run: "Recorded", folder: Path, attack: str, console: "Console", *, as_json: bool) -> int:
-    import json
-
-    from faintlink.core.entropy import OsEntropy
-    from faintlink.postprocess.money.session import analyse_run
-    from faintlink.postprocess.report.outcome import outcome_document, print_outcome
-    from faintlink.postprocess.results import link_of
-
-    outcome = analyse_run(run, link_of(run), folder, OsEntropy(), attack=attack)
-    if as_json:
-        click.echo(json.dumps({"folder": str(folder), **outcome_document(outcome)}, indent=1))
-    else:
-        print_outcome(outcome, console)
-    return 0 if outcome.is_accepted else 4

@@ -1,16 +1,10 @@
 """``faintlink payment``: pay a merchant on the mock laboratory, or rehearse what the dishonest would do."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from faintlink.acquisition.shipped import default_folder, shipped_link
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from faintlink.core.runfile.folder import Run
+from faintlink.acquisition.shipped import shipped_link
 
 ATTACKS = ("none", "two-merchants", "altered", "wrong-merchant", "replay", "chosen-positions")
 
@@ -28,55 +22,19 @@ def payment(out: Path | None, merchant: str | None, attack: str, *, is_mock: boo
     their records, outcome.json and report.html. Exit code 4 says that somebody was not paid, or that the certificate
     falls short; the reasons are printed.
     """
-    from rich.console import Console
-
+    from faintlink.acquisition.mock_session import mock_session
     from faintlink.core.config.loader import load_link
     from faintlink.core.errors import ConfigError
-    from faintlink.core.runfile.folder import open_run
-    from faintlink.postprocess.results import new_folder
+    from faintlink.postprocess.payments.account import fresh_account
 
-    policy = load_link(shipped_link("payment")).payment
+    link = load_link(shipped_link("payment"))
+    policy = link.payment
     if policy is None:
         raise ConfigError("the shipped link has no section `payment`")
     chosen = merchant or policy.merchants[0]
     if chosen not in policy.merchants:
         raise click.UsageError(f"merchants are {', '.join(policy.merchants)}")
-    console = Console(stderr=True)
-    folder = new_folder(out or default_folder("payment"), Path())
-    if not _record(folder, chosen, policy.pulses, console):
-        return 130
-    return _judge(open_run([folder / "run"]), folder, attack, console, as_json=as_json)
-
-
-def _record(folder: Path, merchant: str, pulses: int, console: "Console") -> bool:
-    """Record a run in the bases of a session and leave the session beside it; False when interrupted."""
-    from faintlink.acquisition.launch import in_words, take_run
-    from faintlink.acquisition.progress import ProgressView
-    from faintlink.core.config.loader import load_link
-    from faintlink.postprocess.payments.account import fresh_account
-
-    account, link_file = fresh_account(merchant), shipped_link("payment")
-    source = load_link(link_file).source
-    slots = pulses + (source.preamble.slots if source else 0)
+    account = fresh_account(chosen)
+    slots = policy.pulses + (link.source.preamble.slots if link.source else 0)
     knobs = {"bob_bases.slots": slots, "bob_bases.seed": account.seed.hex()}
-    with ProgressView() as progress:
-        recorded = take_run(link_file, folder / "run", settings=knobs, progress=progress)
-    account.write(folder / "run")
-    console.print(in_words(recorded))
-    return not recorded.interrupted
-
-
-def _judge(run: "Run", folder: Path, attack: str, console: "Console", *, as_json: bool) -> int:
-    import json
-
-    from faintlink.core.entropy import OsEntropy
-    from faintlink.postprocess.payments.session import analyse_run
-    from faintlink.postprocess.report.outcome import outcome_document, print_outcome
-    from faintlink.postprocess.results import link_of
-
-    outcome = analyse_run(run, link_of(run), folder, OsEntropy(), attack=attack)
-    if as_json:
-        click.echo(json.dumps({"folder": str(folder), **outcome_document(outcome)}, indent=1))
-    else:
-        print_outcome(outcome, console)
-    return 0 if outcome.is_accepted else 4
+    return mock_session("payment", out, settings=knobs, attack=attack, beside=account.write, as_json=as_json)

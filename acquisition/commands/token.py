@@ -1,14 +1,8 @@
 """``faintlink token``: issue, present and verify a quantum token on the mock laboratory; plan one; verify records."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
-
-from faintlink.acquisition.shipped import default_folder, shipped_link
-
-if TYPE_CHECKING:
-    from faintlink.core.runfile.folder import Run
 
 ATTACKS = ("none", "double-spend", "breidbart", "guess", "lossy", "wrong-point", "replay")
 
@@ -32,43 +26,7 @@ def token(context: click.Context, out: Path | None, attack: str, *, is_mock: boo
         raise click.UsageError("give --mock, or one of plan, verify")
     from faintlink.acquisition.mock_session import mock_session
 
-    if attack == "none":
-        return mock_session("token", out, as_json=as_json)
-    return _rehearse(out, attack, as_json=as_json)
-
-
-def _rehearse(out: Path | None, attack: str, *, as_json: bool) -> int:
-    from rich.console import Console
-
-    from faintlink.acquisition.launch import in_words, take_run
-    from faintlink.acquisition.progress import ProgressView
-    from faintlink.core.runfile.folder import open_run
-    from faintlink.postprocess.results import new_folder
-
-    console = Console(stderr=True)
-    folder = new_folder(out or default_folder("token"), Path())
-    with ProgressView() as progress:
-        recorded = take_run(shipped_link("token"), folder / "run", progress=progress)
-    console.print(in_words(recorded))
-    return 130 if recorded.interrupted else _judge(open_run([folder / "run"]), folder, attack, as_json=as_json)
-
-
-def _judge(run: "Run", folder: Path, attack: str, *, as_json: bool) -> int:
-    import json
-
-    from rich.console import Console
-
-    from faintlink.core.entropy import OsEntropy
-    from faintlink.postprocess.report.outcome import outcome_document, print_outcome
-    from faintlink.postprocess.results import link_of
-    from faintlink.postprocess.tokens.session import analyse_run
-
-    outcome = analyse_run(run, link_of(run), folder, OsEntropy(), attack=attack)
-    if as_json:
-        click.echo(json.dumps({"folder": str(folder), **outcome_document(outcome)}, indent=1))
-    else:
-        print_outcome(outcome, Console(stderr=True))
-    return 0 if outcome.is_accepted else 4
+    return mock_session("token", out, attack=attack, as_json=as_json)
 
 
 @token.command("verify")

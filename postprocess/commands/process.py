@@ -61,8 +61,13 @@ def process(
     return 0 if analysis.key_bits else 4
 
 
-def run_application(run: "Run", link: "LinkConfig", folder: Path, console: "Console", *, as_json: bool) -> int:
-    """Let the application of a run's protocol judge it; print what it decided and return the exit code."""
+def run_application(
+    run: "Run", link: "LinkConfig", folder: Path, console: "Console", *, attack: str = "none", as_json: bool
+) -> int:
+    """Let the application of a run's protocol judge it; print what it decided and return the exit code.
+
+    ``attack`` names a cheater of the application that is rehearsed on the run's data.
+    """
     import json
 
     from faintlink.core.entropy import OsEntropy
@@ -70,7 +75,8 @@ def run_application(run: "Run", link: "LinkConfig", folder: Path, console: "Cons
     from faintlink.postprocess.report.outcome import outcome_document, print_outcome
 
     with console.status(f"processing run {run.run_id} …"):
-        outcome = application(link.protocol)(run, link, folder, OsEntropy())
+        rehearsed = {} if attack == "none" else {"attack": attack}
+        outcome = application(link.protocol)(run, link, folder, OsEntropy(), **rehearsed)
     if as_json:
         click.echo(json.dumps({"folder": str(folder), **outcome_document(outcome)}, indent=1))
     else:
