@@ -10,21 +10,20 @@ import struct
 import threading
 import time
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 
 from faintlink.core.tags import TagBlock
 from faintlink.drivers.timetaggers import veriqloud_kiwi_codec as codec
 from faintlink.drivers.timetaggers.veriqloud_kiwi_codec import COUNT_OFFSETS, COUNTS, FIFO_STATUS, GC, MAP_BYTES, START
+from faintlink.instruments.emulators.kit.closing import ClosedAtExit
 from faintlink.instruments.emulators.kit.tag_source import TagSource
 from faintlink.instruments.roles import TagStream
 
 _TURN_S = 0.002
 
 
-class EmulatedKiwi:
+class EmulatedKiwi(ClosedAtExit):
     """A card in a folder.
 
     Parameters
@@ -119,11 +118,3 @@ class EmulatedKiwi:
         """End the thread."""
         self._stop.set()
         self._thread.join(timeout=2.0)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -10,9 +10,8 @@ import socket
 import threading
 import tty
 from collections.abc import Callable
-from types import TracebackType
-from typing import Self
 
+from faintlink.instruments.emulators.kit.closing import ClosedAtExit
 from faintlink.instruments.emulators.kit.device import EmulatedDevice, Session
 from faintlink.instruments.emulators.kit.faults import Fault, Faults
 
@@ -20,7 +19,7 @@ _POLL_S = 0.02
 _CHUNK = 1 << 16
 
 
-class _Server:
+class _Server(ClosedAtExit):
     """Threads that serve sessions of one device until the server is closed."""
 
     def __init__(self, device: EmulatedDevice, faults: Faults | None) -> None:
@@ -48,14 +47,6 @@ class _Server:
         self._stop.set()
         for thread in self._threads:
             thread.join(timeout=2.0)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class TcpServer(_Server):

@@ -6,16 +6,15 @@ Both are context managers and end their threads on leaving.
 import threading
 import time
 from collections.abc import Callable
-from types import TracebackType
-from typing import Self
 
+from faintlink.instruments.emulators.kit.closing import ClosedAtExit
 from faintlink.instruments.emulators.kit.device import LineDevice
 from faintlink.instruments.emulators.kit.faults import Fault, Faults
 
 _POLL_MS = 20
 
 
-class _ZmqThread:
+class _ZmqThread(ClosedAtExit):
     """A thread with one bound socket."""
 
     def __init__(self, kind: str, port: int) -> None:
@@ -44,14 +43,6 @@ class _ZmqThread:
         """End the thread and give the port free."""
         self._stop.set()
         self._thread.join(timeout=2.0)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class ZmqServer(_ZmqThread):
