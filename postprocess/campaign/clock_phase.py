@@ -40,9 +40,7 @@ def clock_phase(run: Run, link: LinkConfig) -> tuple[npt.NDArray[np.float64], fl
     counter = SlotCounter(source, link.clock)
     found: list[SlottedTags] = []
     try:
-        for block in run[Party.BOB].tags():
-            found.extend(_bare(tags) for tags in counter.feed(block))
-        found.extend(_bare(tags) for tags in counter.finish())
+        found.extend(_bare(tags) for tags in counter.stretches(run[Party.BOB].tags()))
     except ClockLostError:
         # As in the pipeline: what was measured before counts.
         if not found:

@@ -18,7 +18,6 @@ from faintlink.core.runfile.folder import Run
 from faintlink.core.symbols import Party, is_sync, setting_basis, setting_bit, setting_intensity
 from faintlink.core.units import Bits, Slots
 from faintlink.postprocess.kernels.detect import join_settings
-from faintlink.postprocess.qkd.clock import SlottedTags
 from faintlink.postprocess.qkd.pulsed import PulsedReceiver, pulsed_source, squash_seed
 from faintlink.postprocess.qkd.sift import SettingsCursor
 
@@ -110,12 +109,7 @@ def _joined(run: Run, link: LinkConfig) -> Iterator[tuple[Slots, npt.NDArray[np.
     settings = SettingsCursor(run[Party.ALICE].settings())
     receiver = PulsedReceiver(link, squash_seed(bob))
 
-    def tags() -> Iterator[SlottedTags]:
-        for block in bob.tags():
-            yield from receiver.counter.feed(block)
-        yield from receiver.counter.finish()
-
-    for stretch in tags():
+    for stretch in receiver.counter.stretches(bob.tags()):
         detections, _ = receiver.detect(stretch)
         slots = detections.slots
         if not slots.size:

@@ -56,10 +56,7 @@ class BlockReader:
 
     def blocks(self) -> Iterator[DetectionBlock]:
         """Yield each whole block; the incomplete one at the end makes no key."""
-        for block in self._recording.tags():
-            for tags in self._receiver.counter.feed(block):
-                yield from self._take(tags)
-        for tags in self._receiver.counter.finish():
+        for tags in self._receiver.counter.stretches(self._recording.tags()):
             yield from self._take(tags)
 
     def _take(self, tags: SlottedTags) -> Iterator[DetectionBlock]:

@@ -107,10 +107,7 @@ class PulsedRun:
 
     def pieces(self) -> Iterator[SiftedPiece]:
         """Yield the sifted bits interval by interval."""
-        for block in self._bob.tags():
-            for tags in self._receiver.counter.feed(block):
-                yield self._sift(tags)
-        for tags in self._receiver.counter.finish():
+        for tags in self._receiver.counter.stretches(self._bob.tags()):
             yield self._sift(tags)
 
     def clock_facts(self) -> dict[str, Fact]:

@@ -4,7 +4,7 @@
 the first stretch of light, and from then on numbers slots as the sender does.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -69,6 +69,12 @@ class SlotCounter:
     def is_locked(self) -> bool:
         """Whether slots are numbered as the sender numbers them."""
         return self._start is not None
+
+    def stretches(self, blocks: Iterable[TagBlock]) -> Iterator[SlottedTags]:
+        """Yield the stretches of a whole stream, from its first block to its end; errors as `feed`."""
+        for block in blocks:
+            yield from self.feed(block)
+        yield from self.finish()
 
     def feed(self, block: TagBlock) -> list[SlottedTags]:
         """Take the next tags and return the stretches whose slots are known now.
