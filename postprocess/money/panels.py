@@ -11,12 +11,13 @@ import numpy as np
 
 from faintlink.core.config.applications.money import MoneyPolicy
 from faintlink.core.records import ErrorCount
+from faintlink.postprocess.conjugate.panels import draw_error_rates
 from faintlink.postprocess.money.adversaries import expected
 from faintlink.postprocess.money.memory import Memory
 from faintlink.postprocess.money.parties import Decision
 from faintlink.postprocess.money.region import ASYMPTOTIC, answered_at, loss_at, rates
 from faintlink.postprocess.money.sdp import has_solver
-from faintlink.postprocess.report.style import legend_above, say_empty
+from faintlink.postprocess.report.style import say_empty
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -91,14 +92,8 @@ def draw_branches(axes: "Axes", theme: "Theme", policy: MoneyPolicy, decisions: 
     if not decisions:
         say_empty(axes, "no branch decided about an answer", theme)
         return
-    labels = [f"{number + 1}: {one.branch}" for number, one in enumerate(decisions)]
-    values = [100.0 * one.count.errors / one.count.bits if one.count.bits else 0.0 for one in decisions]
-    colours = [theme.good if one.is_accepted else theme.alarm for one in decisions]
-    axes.barh(labels, values, color=colours, height=0.5)
-    axes.axvline(100 * policy.max_error_rate, color=theme.ink, linestyle="--", label="agreed limit")
-    axes.invert_yaxis()
-    axes.set_xlabel("error rate (%)")
-    legend_above(axes, 1)
+    judged = [(f"{number}: {one.branch}", one.count, one.is_accepted) for number, one in enumerate(decisions, 1)]
+    draw_error_rates(axes, theme, judged, agreed=policy.max_error_rate)
 
 
 def draw_storage(

@@ -8,12 +8,12 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from faintlink.core.config.applications.payment import PaymentPolicy
+from faintlink.postprocess.conjugate.panels import Floats, draw_error_rates, draw_tails
 from faintlink.postprocess.payments.parties import Decision
 from faintlink.postprocess.payments.security import Certificate, double_spending, honest_failure
-from faintlink.postprocess.report.style import legend_above, say_empty
+from faintlink.postprocess.report.style import say_empty
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from faintlink.postprocess.report.style import Theme
 
 _LEAST = 1e-60
-Floats = npt.NDArray[np.float64]
 
 
 def panels(
@@ -32,7 +31,8 @@ def panels(
     curves = region_curves(policy, mean_photons, certificate)
 
     def region(axes: "Axes", theme: "Theme") -> None:
-        draw_region(axes, theme, policy, curves)
+        agreed = policy.max_error_rate
+        draw_tails(axes, theme, curves, cheated="two merchants paid", refused="honest payment fails", agreed=agreed)
 
     def requests(axes: "Axes", theme: "Theme") -> None:
         draw_requests(axes, theme, policy, decisions)
@@ -57,27 +57,10 @@ def region_curves(
     return rates, np.array(doubled), np.array(refused)
 
 
-def draw_region(axes: "Axes", theme: "Theme", policy: PaymentPolicy, curves: tuple[Floats, Floats, Floats]) -> None:
-    """Draw eps_double and eps_honest over gamma."""
-    rates, doubled, refused = curves
-    axes.semilogy(100 * rates, doubled, color=theme.alarm, label="two merchants paid")
-    axes.semilogy(100 * rates, refused, color=theme.z, linestyle="--", label="honest payment fails")
-    axes.axvline(100 * policy.max_error_rate, color=theme.good, linestyle=":", label="agreed")
-    axes.set_xlabel("largest error rate that is accepted (%)")
-    axes.set_ylabel("probability at most")
-    axes.legend()
-
-
 def draw_requests(axes: "Axes", theme: "Theme", policy: PaymentPolicy, decisions: Sequence[Decision]) -> None:
     """Draw the error rate of each request."""
     if not decisions:
         say_empty(axes, "no request was made: the report was refused", theme)
         return
-    labels = [f"{number + 1}: {one.merchant}" for number, one in enumerate(decisions)]
-    rates = [100.0 * one.count.errors / one.count.bits if one.count.bits else 0.0 for one in decisions]
-    colours = [theme.good if one.is_accepted else theme.alarm for one in decisions]
-    axes.barh(labels, rates, color=colours, height=0.5)
-    axes.axvline(100 * policy.max_error_rate, color=theme.ink, linestyle="--", label="agreed limit")
-    axes.invert_yaxis()
-    axes.set_xlabel("error rate (%)")
-    legend_above(axes, 1)
+    judged = [(f"{number}: {one.merchant}", one.count, one.is_accepted) for number, one in enumerate(decisions, 1)]
+    draw_error_rates(axes, theme, judged, agreed=policy.max_error_rate)

@@ -7,11 +7,11 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from faintlink.core.config.applications.token import TokenPolicy
+from faintlink.core.records import ErrorCount
+from faintlink.postprocess.conjugate.panels import Floats, Judged, draw_error_rates, draw_tails
 from faintlink.postprocess.conjugate.tails import as_epsilon
-from faintlink.postprocess.report.style import legend_above
 from faintlink.postprocess.tokens.network import Presented
 from faintlink.postprocess.tokens.security import (
     Certificate,
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from faintlink.postprocess.report.style import Theme
 
 _LEAST = 1e-60
-Floats = npt.NDArray[np.float64]
 
 
 def panels(
@@ -38,10 +37,12 @@ def panels(
     curves = region_curves(policy, mean_photons, certificate)
 
     def region(axes: "Axes", theme: "Theme") -> None:
-        draw_region(axes, theme, policy, curves)
+        agreed = policy.max_error_rate
+        draw_tails(axes, theme, curves, cheated="accepted at two points", refused="honest token refused", agreed=agreed)
 
     def points(axes: "Axes", theme: "Theme") -> None:
-        draw_points(axes, theme, policy, certificate, presented)
+        forger = float(certificate.forging.error_per_position)
+        draw_error_rates(axes, theme, judged_copies(presented), agreed=policy.max_error_rate, forger=forger)
 
     def times(axes: "Axes", theme: "Theme") -> None:
         draw_times(axes, theme, policy, presented)
@@ -65,35 +66,13 @@ def region_curves(policy: TokenPolicy, mean_photons: float, certificate: Certifi
     return rates, np.array(forged), np.array(refused)
 
 
-def draw_region(axes: "Axes", theme: "Theme", policy: TokenPolicy, curves: tuple[Floats, Floats, Floats]) -> None:
-    """Draw eps_unf and eps_cor over gamma_err."""
-    rates, forged, refused = curves
-    axes.semilogy(100 * rates, forged, color=theme.alarm, label="accepted at two points")
-    axes.semilogy(100 * rates, refused, color=theme.z, linestyle="--", label="honest token refused")
-    axes.axvline(100 * policy.max_error_rate, color=theme.good, linestyle=":", label="agreed")
-    axes.set_xlabel("largest error rate that is accepted (%)")
-    axes.set_ylabel("probability at most")
-    axes.legend()
-
-
-def draw_points(
-    axes: "Axes", theme: "Theme", policy: TokenPolicy, certificate: Certificate, presented: list[Presented]
-) -> None:
-    """Draw the error rate of each copy at each presentation, beside the limits."""
-    labels, rates, colours = [], [], []
-    for number, one in enumerate(presented):
-        good = one.decision.is_accepted
-        for copy, (bits, errors) in enumerate(one.decision.counts):
-            labels.append(f"{number + 1}: point {one.decision.point}, copy {copy}")
-            rates.append(100.0 * errors / bits if bits else 0.0)
-            colours.append(theme.good if good else theme.alarm)
-    axes.barh(labels, rates, color=colours, height=0.5)
-    axes.axvline(100 * policy.max_error_rate, color=theme.ink, linestyle="--", label="agreed limit")
-    least = 100 * float(certificate.forging.error_per_position)
-    axes.axvline(least, color=theme.x, linestyle=":", label="least of a forger")
-    axes.invert_yaxis()
-    axes.set_xlabel("error rate (%)")
-    legend_above(axes, 2)
+def judged_copies(presented: list[Presented]) -> list[Judged]:
+    """Return each copy of each presentation."""
+    return [
+        (f"{number}: point {one.decision.point}, copy {copy}", ErrorCount(bits, errors), one.decision.is_accepted)
+        for number, one in enumerate(presented, 1)
+        for copy, (bits, errors) in enumerate(one.decision.counts)
+    ]
 
 
 def draw_times(axes: "Axes", theme: "Theme", policy: TokenPolicy, presented: list[Presented]) -> None:
