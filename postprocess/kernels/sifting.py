@@ -73,16 +73,3 @@ def tally(
             out_counts[2, intensity[i]] += wrong[tested]
             tested += 1
     return tested
-
-
-@njit(cache=True, nogil=True)
-def split_by_basis(basis: npt.NDArray[np.uint8], bits: Bits, out_key: Bits, out_test: Bits) -> int:
-    """Divide bits (n,) by their basis and return how many are of the key basis, in O(n)."""
-    key = 0
-    for i in range(basis.size):
-        if basis[i]:
-            out_test[i - key] = bits[i]
-        else:
-            out_key[key] = bits[i]
-            key += 1
-    return key

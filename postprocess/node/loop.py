@@ -21,6 +21,8 @@ from faintlink.postprocess.node.session import NodeSession
 
 _log = logging.getLogger(__name__)
 _READ_BYTES = 1 << 20
+_STEP_BYTES = 1 << 13
+"""Of what was read, taken at a time: a few questions of a reconciliation."""
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 5.0
 _GREETING_S = 10.0
@@ -199,7 +201,7 @@ class NodeLoop:
                 patience_s = self._patience_s(session) if is_due else None
                 await asyncio.wait(waits, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
                 if reading.done():
-                    self._take(session, reading.result())
+                    self._take(session, reading.result(), writer)
                     reading = asyncio.create_task(reader.read(_READ_BYTES))
                 elif is_due and (fetching is None or not fetching.done()):
                     raise ConnectionLostError(
@@ -219,10 +221,13 @@ class NodeLoop:
         # A stranger must not keep the line from the peer.
         return self._line.timeout_s if session.has_met_peer else min(_GREETING_S, self._line.timeout_s)
 
-    def _take(self, session: NodeSession, data: bytes) -> None:
+    def _take(self, session: NodeSession, data: bytes, writer: asyncio.StreamWriter) -> None:
+        """Give the session what came, and the peer each answer at once: it works while we read on."""
         if not data:
             raise ConnectionLostError("the peer closed the connection", hint="it says why in its own log")
-        self._note(session.receive(data))
+        for at in range(0, len(data), _STEP_BYTES):
+            self._note(session.receive(data[at : at + _STEP_BYTES]))
+            writer.write(session.take_output())
 
     def _fetch(self, session: NodeSession) -> "asyncio.Task[tuple[int, Callable[[], Program]] | None] | None":
         """Return the task that waits for Bob's next block, if one may begin."""

@@ -18,7 +18,6 @@ Blocks are released in the order of their numbers, so that both nodes refill the
 the same number.
 """
 
-import logging
 from collections import deque
 from collections.abc import Callable
 
@@ -42,7 +41,6 @@ from faintlink.postprocess.node.wire import Kind
 MAX_IN_FLIGHT = 32
 """Blocks at once, at most."""
 _MAX_MESSAGE = 1 << 29
-_log = logging.getLogger(__name__)
 
 
 class NodeSession:
@@ -115,11 +113,6 @@ class NodeSession:
     def has_met_peer(self) -> bool:
         """Whether somebody who holds the link key is at the other end."""
         return self._meeting.has_met_peer
-
-    @property
-    def has_said_done(self) -> bool:
-        """Whether we said that no more blocks come."""
-        return self._has_said_done
 
     @property
     def in_flight(self) -> int:

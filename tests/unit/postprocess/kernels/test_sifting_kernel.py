@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from faintlink.core.errors import LocalProtocolError
 from faintlink.core.symbols import is_sync, setting_basis, setting_bit, setting_intensity
-from faintlink.postprocess.kernels.sifting import keep_equal_bases, split_by_basis, tally
+from faintlink.postprocess.kernels.sifting import keep_equal_bases, tally
 from faintlink.postprocess.node.alice import sifted_counts
 
 CODES = st.lists(st.integers(0, 15) | st.integers(128, 143), max_size=60)
@@ -42,17 +42,6 @@ def test_counts_are_those_of_bincount(codes: list[int], seed: int) -> None:
     test = intensity[basis == 1]
     expected = [np.bincount(which, minlength=4) for which in (intensity[basis == 0], test, test[wrong])]
     assert np.array_equal(table, expected)
-
-
-@settings(deadline=None)
-@given(CODES, st.integers(0, 99))
-def test_bits_are_divided_as_by_masks(codes: list[int], seed: int) -> None:
-    code, _, basis = arrays(codes, seed)
-    bits = setting_bit(code)
-    key, test = np.empty(code.size, np.uint8), np.empty(code.size, np.uint8)
-    count = split_by_basis(basis, bits, key, test)
-    assert np.array_equal(key[:count], bits[basis == 0])
-    assert np.array_equal(test[: code.size - count], bits[basis == 1])
 
 
 def test_an_intensity_that_the_link_does_not_have_is_refused() -> None:
