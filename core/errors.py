@@ -35,6 +35,12 @@
      +-- DeliveryError                         a key cannot be handed out
           +-- KeyExhaustedError
           +-- KeyUnknownError (KeyError)
+          +-- AccessDeniedError (PermissionError)  this identity or role may not do that
+          +-- PeerUnavailableError            the other site does not answer, or has not agreed
+          +-- StoreError                      the key store is damaged, locked or full
+          |    +-- StoreRolledBackError       an older copy was put back: its keys may be delivered already
+          +-- AuditError                      the audit log cannot be written, or its chain is broken
+          +-- SelfTestError                   a known-answer or health test failed: nothing is delivered
 
 Each says in ``hint`` what to do next. Key material never stands in a message. General handlers must not catch
 `SecurityAbort`: it is the normal, well-explained answer of a pipeline that refuses to make key.
@@ -206,3 +212,29 @@ class KeyUnknownError(DeliveryError, KeyError):
     """No key of that name is in the store."""
 
     __str__ = FaintlinkError.__str__
+
+
+class AccessDeniedError(DeliveryError, PermissionError):
+    """This identity or role may not do that."""
+
+    __str__ = FaintlinkError.__str__
+
+
+class PeerUnavailableError(DeliveryError):
+    """The other site does not answer, or has not agreed; what it may have assigned is neither used nor given again."""
+
+
+class StoreError(DeliveryError):
+    """The key store is damaged, locked by another process, or cannot be written."""
+
+
+class StoreRolledBackError(StoreError):
+    """The store is an older copy of itself: keys that it holds may have been delivered since."""
+
+
+class AuditError(DeliveryError):
+    """The audit log cannot be written, or its chain is broken: nothing may be released."""
+
+
+class SelfTestError(DeliveryError):
+    """A known-answer test or a health test of a random source failed: nothing is delivered."""

@@ -1,1 +1,1 @@
-"""What existing IT sees of the keys. Empty until the key management entity arrives."""
+"""What IT departments see: a key store, key management entities, relay, audit and operations."""

@@ -20,6 +20,7 @@ STANDARD_KIN = {
     errors.FormatError: ValueError,
     errors.RunExistsError: FileExistsError,
     errors.KeyUnknownError: KeyError,
+    errors.AccessDeniedError: PermissionError,
 }
 
 
