@@ -174,4 +174,5 @@ def _readings(bits: SiftedBits, arrivals: dict[Party, ArrivalStatistics], link: 
     for party, statistics in arrivals.items():
         yield from receiver_readings(party, statistics, policy)
     if link.source is not None:
-        yield from monitors.intensity_ratio(bits.intensity, link.source, policy)
+        counts = bits.counts(len(link.source.intensities))
+        yield from monitors.intensity_ratio(counts, link.source, policy)

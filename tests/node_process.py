@@ -103,6 +103,7 @@ def main(party: Party, folder: Path, port: int, blocks: Blocks) -> None:
                 journal=journal,
                 eps_auth=1e-20,
                 answer_block=answer if party is Party.ALICE else None,
+                offloads=True,
             )
 
         is_bob = party is Party.BOB

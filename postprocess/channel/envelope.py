@@ -151,6 +151,12 @@ class FrameDecoder:
         """Bytes fed and not yet given out."""
         return len(self._buffer)
 
+    @property
+    def missing(self) -> int:
+        """Bytes without which no further frame can be given out."""
+        wanted = HEADER_BYTES + (self._header.length + MAC_BYTES if self._header else 0)
+        return max(wanted - len(self._buffer), 0)
+
     def feed(self, data: bytes | bytearray | memoryview) -> None:
         """Take bytes as they came; after a malformed frame they are dropped."""
         if self._failure is None:

@@ -7,17 +7,18 @@ the key: once it is on her disk, both sides have it.
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from faintlink.core.config.link import Distillation, PulsedSource, SecurityPolicy
 from faintlink.core.entropy import Entropy
-from faintlink.core.errors import LocalProtocolError, RemoteProtocolError
+from faintlink.core.errors import RemoteProtocolError
 from faintlink.core.records import DecoyCounts, SecretKey
-from faintlink.core.symbols import MAX_INTENSITIES, Basis, Party
+from faintlink.core.symbols import Party
 from faintlink.core.units import Bits, Slots
-from faintlink.postprocess.kernels.sifting import keep_equal_bases, tally
+from faintlink.postprocess.kernels.sifting import keep_equal_bases
 from faintlink.postprocess.node.attempts import Attempts
 from faintlink.postprocess.node.distilling import (
     SEED_BYTES,
@@ -32,7 +33,7 @@ from faintlink.postprocess.node.distilling import (
 )
 from faintlink.postprocess.node.kept import Kept
 from faintlink.postprocess.node.keys import KeySink, amplified, description
-from faintlink.postprocess.node.machine import Program, Say, Steps, Vouch, hear, say_and_hear
+from faintlink.postprocess.node.machine import Program, Say, Steps, Vouch, hear, say_and_hear, work
 from faintlink.postprocess.node.reconciling import answer_all
 from faintlink.postprocess.node.record import BlockRecord
 from faintlink.postprocess.node.sifting import Bases, Committed, Detections, Sifted, Tested
@@ -74,13 +75,13 @@ def alice_block(number: int, side: AliceSide) -> Program:
     record = BlockRecord(number)
     with record.log.stage("sift") as facts:
         kept, counts = yield from _sift(side)
-        facts.update(kept=kept.bits.size)
+        facts.update(kept=kept.size)
     policy = side.policy.monitors
-    readings = monitors.party_bias(Party.ALICE, kept.basis, kept.bits, policy)
-    readings += monitors.intensity_ratio(kept.intensity, source, policy)
+    readings = yield from work(partial(monitors.party_bias, Party.ALICE, kept.key, kept.test, policy))
+    readings += monitors.intensity_ratio(counts, source, policy)
     return (
         yield from alice_key(
-            kept.of(Basis.Z), counts, readings, terms=terms, entropy=side.entropy, keys=side.keys, record=record
+            kept.key, counts, readings, terms=terms, entropy=side.entropy, keys=side.keys, record=record
         )
     )
 
@@ -121,7 +122,7 @@ def alice_key(
         seed = entropy.draw(family.seed_bytes(bits.size, length), family.name)
         key_id = uuid.UUID(bytes=entropy.draw(16, "key id"), version=4)
         yield Say(Amplify(key_id, length, seed))
-        key = amplified(bits, seed, length, str(key_id), record.ledger, family)
+        key = yield from work(partial(amplified, bits, seed, length, str(key_id), record.ledger, family))
         facts.update(bits_in=bits.size, bits_out=length, seed_bits=8 * len(seed), epsilon=record.ledger.total)
         yield from _release(key, record, keys)
     return record.settled(counts, key)
@@ -129,72 +130,49 @@ def alice_key(
 
 def _sift(side: AliceSide) -> Steps[tuple[Kept, DecoyCounts]]:
     slots = (yield from hear(Detections)).slots
-    codes, found = side.settings(slots)
+    codes, found = yield from work(partial(side.settings, slots))
     bases = (yield from say_and_hear(Committed(slots.size), Bases)).bits
     if bases.size != codes.size:
         raise RemoteProtocolError(f"{bases.size} bases for {codes.size} detections")
-    keep, basis, intensity, bits = (np.empty(codes.size, np.uint8) for _ in range(4))
-    rows = keep_equal_bases(codes, found, bases, keep, basis, intensity, bits)
-    kept = Kept(basis[:rows], intensity[:rows], bits[:rows])
-    own = kept.of(Basis.X)
-    theirs = (yield from say_and_hear(Sifted(keep, kept.intensity, own), Tested)).bits
-    if theirs.size != own.size:
-        raise RemoteProtocolError(f"{theirs.size} test bits, expected {own.size}")
-    return kept, sifted_counts(kept.basis, kept.intensity, own != theirs, len(side.source.intensities))
+    sifted, kept = yield from work(partial(_keep, codes, found, bases))
+    theirs = (yield from say_and_hear(sifted, Tested)).bits
+    if theirs.size != kept.test.size:
+        raise RemoteProtocolError(f"{theirs.size} test bits, expected {kept.test.size}")
+    return kept, (yield from work(partial(kept.counts, theirs, len(side.source.intensities))))
 
 
-def sifted_counts(
-    basis: npt.NDArray[np.uint8], intensity: npt.NDArray[np.uint8], wrong: npt.NDArray[np.bool_], intensities: int
-) -> DecoyCounts:
-    """Return the counts that both sides know after the test; errors of the key basis come later.
-
-    Parameters
-    ----------
-    basis, intensity
-        (n,) uint8 of the sifted detections.
-    wrong
-        (t,) bool, which of the test basis differ.
-    intensities
-        Number of intensities.
-
-    Raises
-    ------
-    LocalProtocolError
-        A detection has an intensity that the link does not have.
-    """
-    table = np.zeros((3, MAX_INTENSITIES), np.int64)
-    tally(basis, intensity, wrong, table)
-    if table[:, intensities:].any():
-        raise LocalProtocolError(
-            f"the record names an intensity beyond the link's {intensities}", hint="use the link file of the run"
-        )
-    n_key, n_test, m_test = (tuple(row) for row in table[:, :intensities].tolist())
-    return DecoyCounts(n_key, n_test, (0,) * intensities, m_test)
+def _keep(
+    codes: npt.NDArray[np.uint8], found: npt.NDArray[np.bool_], bases: npt.NDArray[np.uint8]
+) -> tuple[Sifted, Kept]:
+    marks, intensity, *parts = (np.empty(codes.size, np.uint8) for _ in range(6))
+    key, test = keep_equal_bases(codes, found, bases, marks, intensity, *parts)
+    kept = Kept(parts[0][:key], parts[1][:key], parts[2][:test], parts[3][:test])
+    return Sifted(marks, intensity[: kept.size], kept.test), kept
 
 
 def _reconcile(
     bits: Bits, counts: DecoyCounts, terms: Terms, entropy: Entropy, record: BlockRecord
 ) -> Steps[tuple[Disclosed, tuple[int, ...]]]:
     """Answer until every frame agrees or is opened; return what was disclosed, and Bob's errors."""
-    work = Attempts(counts, terms.policy, terms.distillation)
+    todo = Attempts(counts, terms.policy, terms.distillation)
     errors: tuple[int, ...] = ()
-    while not work.is_done:
-        own, plan = bits[work.left], work.plan
+    while not todo.is_done:
+        own, plan = bits[todo.left], todo.plan
         with record.log.stage("reconcile") as facts:
             public = entropy.draw(SEED_BYTES, plan.purpose)
             yield Say(Reconcile(plan.reconciler, public))
-            work.corrected(*(yield from answer_all(own, plan, public)))
-            facts.update(frames=len(plan.frames()), leak_ec=work.disclosed.parities)
+            todo.corrected(*(yield from answer_all(own, plan, public)))
+            facts.update(frames=len(plan.frames()), leak_ec=todo.disclosed.parities)
         with record.log.stage("verify") as facts:
-            seed = entropy.draw(frame_seed_bytes(work.frames, eps_cor=work.eps_cor), "verification")
-            tags = b"".join(frame_tags(own, work.frames, seed, eps_cor=work.eps_cor))
-            checked = yield from say_and_hear(Check(seed, tags), Checked)
-            work.checked(checked.agreeing, facts)
+            seed = entropy.draw(frame_seed_bytes(todo.frames, eps_cor=todo.eps_cor), "verification")
+            tags = yield from work(partial(frame_tags, own, todo.frames, seed, eps_cor=todo.eps_cor))
+            checked = yield from say_and_hear(Check(seed, b"".join(tags)), Checked)
+            todo.checked(checked.agreeing, facts)
             errors = checked.errors
-            if work.to_open.size:
-                work.opened(facts)
-                errors = (yield from say_and_hear(Opened(bits[work.to_open]), Counted)).errors
-    return work.disclosed, errors
+            if todo.to_open.size:
+                todo.opened(facts)
+                errors = (yield from say_and_hear(Opened(bits[todo.to_open]), Counted)).errors
+    return todo.disclosed, errors
 
 
 def _fitting(errors: tuple[int, ...], counts: DecoyCounts) -> tuple[int, ...]:

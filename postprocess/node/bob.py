@@ -7,6 +7,7 @@ the key's length himself and refuses another one.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +15,9 @@ import numpy.typing as npt
 from faintlink.core.config.link import Distillation, PulsedSource, SecurityPolicy
 from faintlink.core.errors import RemoteProtocolError
 from faintlink.core.records import DecoyCounts, SecretKey
-from faintlink.core.symbols import Basis, Party
+from faintlink.core.symbols import Party
 from faintlink.core.units import Bits
-from faintlink.postprocess.node.alice import sifted_counts
+from faintlink.postprocess.kernels.sifting import keep_marked
 from faintlink.postprocess.node.attempts import Attempts
 from faintlink.postprocess.node.distilling import (
     Amplify,
@@ -30,7 +31,7 @@ from faintlink.postprocess.node.distilling import (
 )
 from faintlink.postprocess.node.kept import Kept
 from faintlink.postprocess.node.keys import KeySink, amplified, description
-from faintlink.postprocess.node.machine import Program, Say, Steps, Vouch, hear, say_and_hear
+from faintlink.postprocess.node.machine import Program, Say, Steps, Vouch, hear, say_and_hear, work
 from faintlink.postprocess.node.reconciling import ask_all
 from faintlink.postprocess.node.record import BlockRecord
 from faintlink.postprocess.node.sifting import Bases, Committed, Detections, Sifted, Tested
@@ -79,8 +80,8 @@ def bob_block(number: int, detections: stage.Detections, readings: Sequence[Moni
     record = BlockRecord(number)
     with record.log.stage("sift") as facts:
         kept, counts = yield from _sift(detections, side)
-        facts.update(kept=kept.bits.size)
-    bias = monitors.party_bias(Party.BOB, kept.basis, kept.bits, side.policy.monitors)
+        facts.update(kept=kept.size)
+    bias = yield from work(partial(monitors.party_bias, Party.BOB, kept.key, kept.test, side.policy.monitors))
     return (yield from bob_key(kept, counts, [*readings, *bias], terms=terms, keys=side.keys, record=record))
 
 
@@ -111,8 +112,7 @@ def bob_key(
         Is filled as the block goes on.
     """
     terms.accept(counts, readings, record)
-    intensity = kept.intensity[kept.basis == Basis.Z]
-    bits, disclosed, counts = yield from _reconcile(kept.of(Basis.Z), intensity, counts, terms, record)
+    bits, disclosed, counts = yield from _reconcile(kept, counts, terms, record)
     length = terms.decide_length(counts, disclosed, record)
     with record.log.stage("amplify") as facts:
         told = yield from hear(Amplify)
@@ -122,7 +122,7 @@ def bob_key(
                 f"Alice makes a key of {told.length} bits, the counts allow {length}",
                 hint="both nodes must hold the same link file and program version",
             )
-        key = amplified(bits, told.seed, length, str(told.key_id), record.ledger, family)
+        key = yield from work(partial(amplified, bits, told.seed, length, str(told.key_id), record.ledger, family))
         facts.update(bits_in=bits.size, bits_out=length, seed_bits=8 * len(told.seed), epsilon=record.ledger.total)
         yield from _release(key, told, record, keys)
     return record.settled(counts, key)
@@ -139,37 +139,40 @@ def _release(key: SecretKey, told: Amplify, record: BlockRecord, keys: KeySink) 
 
 
 def _sift(detections: stage.Detections, side: BobSide) -> Steps[tuple[Kept, DecoyCounts]]:
-    basis, bits = detections.outcomes >> np.uint8(1), detections.outcomes & np.uint8(1)
+    outcomes = detections.outcomes
     committed = yield from say_and_hear(Detections(detections.slots), Committed)
-    if committed.count != basis.size:
-        raise RemoteProtocolError(f"Alice committed to {committed.count} detections, {basis.size} were sent")
-    heard = yield from say_and_hear(Bases(basis), Sifted)
-    keep = heard.kept.astype(bool)
-    if keep.size != basis.size or heard.intensities.size != np.count_nonzero(keep):
+    if committed.count != outcomes.size:
+        raise RemoteProtocolError(f"Alice committed to {committed.count} detections, {outcomes.size} were sent")
+    heard = yield from say_and_hear(Bases(outcomes >> np.uint8(1)), Sifted)
+    if heard.kept.size != outcomes.size:
         raise RemoteProtocolError("the sifted detections do not fit those that were sent")
     if heard.intensities.size and int(heard.intensities.max()) >= len(side.source.intensities):
         raise RemoteProtocolError("an intensity is named that the link does not have")
-    kept = Kept(basis[keep], heard.intensities, bits[keep])
-    own = kept.of(Basis.X)
-    if heard.test_bits.size != own.size:
-        raise RemoteProtocolError(f"{heard.test_bits.size} test bits, expected {own.size}")
-    yield Say(Tested(own))
-    wrong = own != heard.test_bits
-    return kept, sifted_counts(kept.basis, kept.intensity, wrong, len(side.source.intensities))
+    kept = yield from work(partial(_keep, outcomes, heard))
+    if heard.test_bits.size != kept.test.size:
+        raise RemoteProtocolError(f"{heard.test_bits.size} test bits, expected {kept.test.size}")
+    yield Say(Tested(kept.test))
+    return kept, (yield from work(partial(kept.counts, heard.test_bits, len(side.source.intensities))))
+
+
+def _keep(outcomes: npt.NDArray[np.uint8], heard: Sifted) -> Kept:
+    parts = [np.empty(outcomes.size, np.uint8) for _ in range(4)]
+    key, test = keep_marked(outcomes, heard.kept, heard.intensities, *parts)
+    return Kept(parts[0][:key], parts[1][:key], parts[2][:test], parts[3][:test])
 
 
 def _reconcile(
-    raw: Bits, intensity: npt.NDArray[np.uint8], counts: DecoyCounts, terms: Terms, record: BlockRecord
+    kept: Kept, counts: DecoyCounts, terms: Terms, record: BlockRecord
 ) -> Steps[tuple[Bits, Disclosed, DecoyCounts]]:
     """Ask until every frame agrees or is opened; return the corrected bits, what was disclosed, and all counts."""
-    work = Attempts(counts, terms.policy, terms.distillation)
-    bits = raw.copy()
+    todo = Attempts(counts, terms.policy, terms.distillation)
+    bits = kept.key.copy()
 
     def errors() -> tuple[int, ...]:
-        return tuple(np.bincount(intensity[bits != raw], minlength=len(counts.n_key)).tolist())
+        return tuple(np.bincount(kept.key_intensity[bits != kept.key], minlength=len(counts.n_key)).tolist())
 
-    while not work.is_done:
-        plan = work.plan
+    while not todo.is_done:
+        plan = todo.plan
         with record.log.stage("reconcile") as facts:
             told = yield from hear(Reconcile)
             if told.reconciler is not plan.reconciler:
@@ -177,41 +180,42 @@ def _reconcile(
                     f"Alice reconciles by {told.reconciler.name}, the link file asks for {plan.reconciler.name}",
                     hint="both nodes must hold the same link file and program version",
                 )
-            asked = yield from ask_all(bits[work.left], plan, told.seed)
-            bits[work.left] = asked.bits
-            work.corrected(asked.leaked, asked.flipped)
+            asked = yield from ask_all(bits[todo.left], plan, told.seed)
+            bits[todo.left] = asked.bits
+            todo.corrected(asked.leaked, asked.flipped)
             reached = efficiency(asked.leaked, asked.flipped, plan.bits)
             facts.update(
                 frames=len(plan.frames()),
                 messages=asked.messages,
                 corrected=asked.flipped,
                 qber_key=asked.flipped / plan.bits,
-                leak_ec=work.disclosed.parities,
+                leak_ec=todo.disclosed.parities,
                 f_ec=None if math.isnan(reached) else reached,
                 reconciler=plan.reconciler.name.lower(),
             )
         with record.log.stage("verify") as facts:
-            agreeing = _agreeing(asked.bits, (yield from hear(Check)), work)
+            check = yield from hear(Check)
+            agreeing = yield from work(partial(_agreeing, asked.bits, check, todo))
             yield Say(Checked(agreeing, errors() if agreeing.all() else ()))
-            work.checked(agreeing, facts)
-            if work.to_open.size:
+            todo.checked(agreeing, facts)
+            if todo.to_open.size:
                 opened = (yield from hear(Opened)).bits
-                if opened.size != work.to_open.size:
-                    raise RemoteProtocolError(f"{opened.size} bits were opened, expected {work.to_open.size}")
-                work.opened(facts)
-                bits[work.to_open] = opened
+                if opened.size != todo.to_open.size:
+                    raise RemoteProtocolError(f"{opened.size} bits were opened, expected {todo.to_open.size}")
+                todo.opened(facts)
+                bits[todo.to_open] = opened
                 yield Say(Counted(errors()))
-    return bits, work.disclosed, replace(counts, m_key=errors())
+    return bits, todo.disclosed, replace(counts, m_key=errors())
 
 
-def _agreeing(bits: Bits, check: Check, work: Attempts) -> npt.NDArray[np.uint8]:
+def _agreeing(bits: Bits, check: Check, todo: Attempts) -> npt.NDArray[np.uint8]:
     """Return which frames have the tags that Alice says, (m,) uint8."""
-    needed = frame_seed_bytes(work.frames, eps_cor=work.eps_cor)
+    needed = frame_seed_bytes(todo.frames, eps_cor=todo.eps_cor)
     if len(check.seed) != needed:
         raise RemoteProtocolError(f"a seed of {len(check.seed)} bytes for hashes that take {needed}")
-    own = frame_tags(bits, work.frames, check.seed, eps_cor=work.eps_cor)
+    own = frame_tags(bits, todo.frames, check.seed, eps_cor=todo.eps_cor)
     size = len(own[0])
     if len(check.tags) != size * len(own):
         raise RemoteProtocolError(f"{len(check.tags)} bytes of tags for {len(own)} frames of {size} bytes each")
     theirs = [check.tags[at : at + size] for at in range(0, len(check.tags), size)]
-    return compare_frames(own, theirs, work.frames, eps_cor=work.eps_cor).agreeing.astype(np.uint8)
+    return compare_frames(own, theirs, todo.frames, eps_cor=todo.eps_cor).agreeing.astype(np.uint8)

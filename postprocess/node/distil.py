@@ -118,10 +118,11 @@ def distil(
     terms = Terms(policy, wanted, hash_families.get(wanted.hash_family), intensities, probabilities)
     counts = block.bits.counts(max(len(intensities), 1))
     record, sink = BlockRecord(block.number, counts=counts), MemorySink()
-    kept = Kept(block.bits.basis, block.bits.intensity, block.bits.bob)
+    bits, in_test = block.bits, block.bits.basis == Basis.X
+    kept = Kept(bits.bob[~in_test], bits.intensity[~in_test], bits.bob[in_test], bits.intensity[in_test])
     alice = BlockMachine(
         alice_key(
-            block.bits.alice[kept.basis == Basis.Z],
+            bits.alice[~in_test],
             counts,
             block.monitors,
             terms=terms,

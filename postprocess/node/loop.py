@@ -11,12 +11,13 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from faintlink.core.errors import ConnectionLostError, FaintlinkError
 from faintlink.postprocess.node.events import BlockEnded, Event
-from faintlink.postprocess.node.machine import Program
+from faintlink.postprocess.node.machine import Program, Work
 from faintlink.postprocess.node.session import NodeSession
 
 _log = logging.getLogger(__name__)
@@ -66,6 +67,11 @@ def _ignore(port: int) -> None:
     del port
 
 
+def _outcome(work: asyncio.Future[Any]) -> dict[str, Any]:
+    error = work.exception()
+    return {"result": work.result()} if error is None else {"error": error}
+
+
 class NodeLoop:
     """Runs one node until both sides are done.
 
@@ -98,6 +104,8 @@ class NodeLoop:
         self._in_flight = blocks_in_flight
         self._on_block = on_block
         self._fetching: asyncio.Task[tuple[int, Callable[[], Program]] | None] | None = None
+        # One thread: blocks look up their settings in the order of their numbers.
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="block")
         self._is_fed = False
         self._is_over = False
         self._failures = 0
@@ -134,6 +142,7 @@ class NodeLoop:
         finally:
             if self._fetching is not None:
                 self._fetching.cancel()
+            self._worker.shutdown(wait=False, cancel_futures=True)
 
     async def listen(self, on_listening: Callable[[int], None] = _ignore) -> None:
         """Be Alice: answer calls, one at a time, until both sides are done; ``on_listening`` is told the port.
@@ -167,7 +176,10 @@ class NodeLoop:
         async with server:
             self.port = server.sockets[0].getsockname()[1]
             on_listening(self.port)
-            await done
+            try:
+                await done
+            finally:
+                self._worker.shutdown(wait=False, cancel_futures=True)
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Hold one session; count it as a failure when it breaks before any block ended."""
@@ -191,19 +203,23 @@ class NodeLoop:
 
     async def _drive(self, session: NodeSession, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         reading = asyncio.create_task(reader.read(_READ_BYTES))
+        working: dict[asyncio.Future[Any], int] = {}
         try:
             while not session.is_over:
                 fetching = self._fetch(session)
+                working |= {self._begin(work): number for number, work in session.take_work()}
                 writer.write(session.take_output())
-                waits = {reading} if fetching is None else {reading, fetching}
+                waits = {reading, *working} if fetching is None else {reading, *working, fetching}
                 # A feed may rest for as long as nothing is detected; a peer that owes an answer may not.
-                is_due = not session.is_ready or session.in_flight > 0
+                is_due = (not session.is_ready or session.in_flight > 0) and not working
                 patience_s = self._patience_s(session) if is_due else None
-                await asyncio.wait(waits, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
+                done, _ = await asyncio.wait(waits, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
+                for work in [one for one in working if one in done]:
+                    self._note(session.worked(working.pop(work), **_outcome(work)))
                 if reading.done():
                     self._take(session, reading.result(), writer)
                     reading = asyncio.create_task(reader.read(_READ_BYTES))
-                elif is_due and (fetching is None or not fetching.done()):
+                elif not done:
                     raise ConnectionLostError(
                         f"the peer said nothing for {patience_s:g} s", hint="check the line and the peer"
                     )
@@ -215,7 +231,11 @@ class NodeLoop:
                 # The peer may have heard enough and be gone.
                 await writer.drain()
         finally:
-            reading.cancel()
+            for future in (reading, *working):
+                future.cancel()
+
+    def _begin(self, work: Work) -> asyncio.Future[Any]:
+        return asyncio.get_running_loop().run_in_executor(self._worker, work.run)
 
     def _patience_s(self, session: NodeSession) -> float:
         # A stranger must not keep the line from the peer.
@@ -225,8 +245,11 @@ class NodeLoop:
         """Give the session what came, and the peer each answer at once: it works while we read on."""
         if not data:
             raise ConnectionLostError("the peer closed the connection", hint="it says why in its own log")
-        for at in range(0, len(data), _STEP_BYTES):
-            self._note(session.receive(data[at : at + _STEP_BYTES]))
+        at = 0
+        while at < len(data):
+            step = max(_STEP_BYTES, session.missing)
+            self._note(session.receive(data[at : at + step]))
+            at += step
             writer.write(session.take_output())
 
     def _fetch(self, session: NodeSession) -> "asyncio.Task[tuple[int, Callable[[], Program]] | None] | None":

@@ -91,6 +91,7 @@ def run_node(
                 journal=journal,
                 eps_auth=task.link.security.eps_auth,
                 answer_block=answer,
+                offloads=True,
             )
 
         kept = _Report(task.home.folder / "journals" / f"{recording.header.run_id}.jsonl", on_block)

@@ -20,6 +20,7 @@ the same number.
 
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 from faintlink.core.entropy import Entropy, OsEntropy
 from faintlink.core.errors import LocalProtocolError, RemoteProtocolError
@@ -32,7 +33,7 @@ from faintlink.postprocess.node.control import CONTROL_BLOCK, Control, decode_re
 from faintlink.postprocess.node.custody import Custody
 from faintlink.postprocess.node.events import BlockEnded, Event, Over, Ready
 from faintlink.postprocess.node.journal import BlockJournal
-from faintlink.postprocess.node.machine import BlockMachine, Program
+from faintlink.postprocess.node.machine import BlockMachine, Program, Work
 from faintlink.postprocess.node.meeting import Meeting
 from faintlink.postprocess.node.messages import Message, decode
 from faintlink.postprocess.node.outbox import MORE
@@ -64,6 +65,8 @@ class NodeSession:
         Alice's: returns her program for a block that Bob begins.
     entropy
         For nonces; that of the operating system by default.
+    offloads
+        Whether the shell sees to `take_work`; otherwise long computations are done on the spot.
     """
 
     def __init__(
@@ -77,8 +80,11 @@ class NodeSession:
         eps_auth: float,
         answer_block: Callable[[int], Program] | None = None,
         entropy: Entropy | None = None,
+        offloads: bool = False,
     ) -> None:
         self._party = party
+        self._offloads = offloads
+        self._work: list[tuple[int, Work]] = []
         self._journal = journal
         self._eps_auth = eps_auth
         self._eps_vouched = 0.0
@@ -118,6 +124,11 @@ class NodeSession:
     def in_flight(self) -> int:
         """Blocks that have begun and not ended."""
         return len(self._blocks)
+
+    @property
+    def missing(self) -> int:
+        """Bytes of the peer that are needed at least before anything can happen."""
+        return self._decoder.missing
 
     @property
     def is_over(self) -> bool:
@@ -172,6 +183,24 @@ class NodeSession:
             raise LocalProtocolError(f"no block can begin now: ready {self.is_ready}, {self.in_flight} in flight")
         self._begin(number, program)
         self._settle()
+        return self._take_events()
+
+    def take_work(self) -> list[tuple[int, Work]]:
+        """Return, once, what is to be computed for blocks: their numbers and the work, to be done in this order."""
+        work, self._work = self._work, []
+        return work
+
+    def worked(self, number: int, result: Any = None, *, error: BaseException | None = None) -> list[Event]:
+        """Take what came of a block's work, and return what happened; a block that ended meanwhile is passed over.
+
+        Raises
+        ------
+        RemoteProtocolError
+            The peer erred meanwhile. The session is dead: close the connection.
+        """
+        if number in self._blocks:
+            self._send(number, self._blocks[number].worked(result, error=error))
+            self._settle()
         return self._take_events()
 
     def close(self) -> None:
@@ -258,7 +287,7 @@ class NodeSession:
 
     def _begin(self, number: int, program: Program) -> None:
         self._journal.begin(number)
-        machine = BlockMachine(program)
+        machine = BlockMachine(program, offloads=self._offloads)
         self._blocks[number] = machine
         self._send(number, machine.start())
 
@@ -274,6 +303,9 @@ class NodeSession:
             else:
                 self._meeting.outbox.say(FIRST_FREE_KIND + message.kind, payload, block=number + 1)
         machine = self._blocks[number]
+        work = machine.take_work()
+        if work is not None:
+            self._work.append((number, work))
         if machine.is_done:
             del self._blocks[number]
             if machine.aborted is not None:

@@ -11,12 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 from faintlink.core.units import Bits, Slots
+from faintlink.postprocess.kernels.sifting import add_steps, longest_step, steps_between
 from faintlink.postprocess.node.wire import Kind, Reader, pack
 
 MAX_DETECTIONS = 1 << 27
 """Detections of a block; more is no block but an attack on memory."""
 _WIDTHS = (1, 2, 4, 8)
 """Bytes that a step between slots may take."""
+_LAST_SLOT = (1 << 62) - 1
+"""Beyond any that could be played."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,27 +33,24 @@ class Detections:
     def encode(self) -> bytes:
         """Return the payload."""
         first = int(self.slots[0]) if self.slots.size else 0
-        steps = np.diff(self.slots)
-        longest = int(steps.max()) if steps.size else 0
+        longest = longest_step(self.slots)
         width = next(width for width in _WIDTHS if longest < 1 << (8 * width))
-        return struct.pack("<IqB", self.slots.size, first, width) + steps.astype(f"<u{width}").tobytes()
+        steps = np.empty(max(self.slots.size - 1, 0), f"<u{width}")
+        steps_between(self.slots, steps)
+        return struct.pack("<IqB", self.slots.size, first, width) + steps.tobytes()
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
         """Return the message of a payload."""
         reader = Reader(cls.kind, data)
         count, first, width = reader.numbers("IqB")
-        if count > MAX_DETECTIONS or width not in _WIDTHS or not 0 <= first < 1 << 62:
+        if count > MAX_DETECTIONS or width not in _WIDTHS or not 0 <= first <= _LAST_SLOT:
             raise reader.refused(f"{count} detections from slot {first}, at most {MAX_DETECTIONS} are taken")
         steps = np.frombuffer(reader.take(width * max(count - 1, 0)), f"<u{width}")
         reader.end()
-        if steps.size and (not steps.all() or int(steps.max()) >= 1 << 40):
-            raise reader.refused("slots do not increase, or by too much")
-        if float(first) + float(steps.sum(dtype=np.float64)) >= 2.0**62:
-            raise reader.refused("slots go beyond any that could be played")
-        slots = np.full(count, first, np.int64)
-        np.cumsum(steps, dtype=np.int64, out=slots[1:])
-        slots[1:] += first
+        slots = np.empty(count, np.int64)
+        if not add_steps(first, steps, _LAST_SLOT, slots):
+            raise reader.refused("slots do not increase, or go beyond any that could be played")
         return cls(slots)
 
 

@@ -99,7 +99,9 @@ def _by_gmp(key: bytes, multiplier: bytes, offset: bytes, *, n: int, r: int) -> 
     gmpy2 = importlib.import_module("gmpy2")
     integer = gmpy2.mpz.from_bytes
     width = n + r - 1
-    sums = integer(multiplier, "little") * integer(key, "little")
+    # Without the interpreter's lock, so that a node answers its peer meanwhile.
+    with gmpy2.context(gmpy2.get_context(), allow_release_gil=True):
+        sums = integer(multiplier, "little") * integer(key, "little")
     # The bits from width on do not reach the result: they are cut before the sum, which halves its cost.
     sums = gmpy2.f_mod_2exp(sums, width) + integer(offset, "little")
     hashed: bytes = gmpy2.f_mod_2exp(sums >> (n - 1), r).to_bytes((r + 7) // 8, "little")

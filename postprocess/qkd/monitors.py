@@ -10,13 +10,17 @@ Phys. Rev. A 78, 042333 (2008).
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from faintlink.core.config.link import Monitors, PulsedSource
+from faintlink.core.records import DecoyCounts
 from faintlink.core.symbols import Basis, Party
+from faintlink.core.units import Bits
+from faintlink.postprocess.kernels.sifting import ones_and_repeats
 from faintlink.postprocess.qkd.sift import SiftedBits
 
 _OUTCOMES = ("Z0", "Z1", "X0", "X1")
@@ -53,54 +57,45 @@ def reading(name: str, value: float, limit: float, error: float, policy: Monitor
 
 def bit_bias(bits: SiftedBits, policy: Monitors) -> list[MonitorReading]:
     """Return `party_bias` of both parties."""
+    in_test = bits.basis == Basis.X
     both = ((Party.ALICE, bits.alice), (Party.BOB, bits.bob))
-    return [one for party, values in both for one in party_bias(party, bits.basis, values, policy)]
+    return [one for party, values in both for one in party_bias(party, values[~in_test], values[in_test], policy)]
 
 
-def party_bias(
-    party: Party, bases: npt.NDArray[np.uint8], values: npt.NDArray[np.uint8], policy: Monitors
-) -> list[MonitorReading]:
+def party_bias(party: Party, key: Bits, test: Bits, policy: Monitors) -> list[MonitorReading]:
     """Compare the share of ones among one party's sifted bits with one half, by basis.
 
-    A detector that is blind, a stuck modulator or a biased random source shows here.
+    A detector that is blind, a stuck modulator or a biased random source shows here. How often a bit equals the one
+    before it is compared with chance, given how often ones and zeros come: a detector that is dead after its click
+    makes the next bit predictable, however fair the bits are on average (H. Weier et al., New J. Phys. 13, 073024
+    (2011)).
 
     Parameters
     ----------
     party
         Whose bits.
-    bases, values
-        (n,) uint8 basis and bit of each sifted detection.
+    key, test
+        (n,) and (t,) uint8, in order of detection.
     policy
-        Limit and significance.
+        Limits and significance.
     """
-    readings = []
-    for basis in Basis:
-        chosen = values[bases == basis]
-        if chosen.size:
-            bias = abs(float(chosen.mean()) - 0.5)
-            what = f"bit bias of {party} in {basis.name}"
-            meaning = "ones and zeros should be equally frequent; look for a dead detector or a stuck modulator"
-            error = 0.5 / math.sqrt(chosen.size)
-            readings.append(reading(what, bias, policy.max_bit_bias, error, policy, meaning))
-            readings += _repeats(party, basis, chosen, policy)
-    return readings
+    return [one for basis, bits in ((Basis.Z, key), (Basis.X, test)) for one in _bias(party, basis, bits, policy)]
 
 
-def _repeats(party: Party, basis: Basis, values: npt.NDArray[np.uint8], policy: Monitors) -> list[MonitorReading]:
-    """Compare how often a bit equals the one before it with chance, given how often ones and zeros come.
-
-    A detector that is dead after its click makes the next bit predictable, however fair the bits are on average
-    (H. Weier et al., New J. Phys. 13, 073024 (2011)).
-    """
-    if values.size < 2:
-        return []
-    ones = float(values.mean())
-    expected = ones**2 + (1.0 - ones) ** 2
-    value = abs(float(np.mean(values[1:] == values[:-1])) - expected)
-    what = f"repetition of {party}'s bits in {basis.name}"
-    meaning = "a bit should not depend on the one before; look at dead_time_ps or for light that deadens one detector"
-    error = 0.5 / math.sqrt(values.size - 1)
-    return [reading(what, value, policy.max_repeat_bias, error, policy, meaning)]
+def _bias(party: Party, basis: Basis, bits: Bits, policy: Monitors) -> Iterator[MonitorReading]:
+    n = bits.size
+    ones, repeats = ones_and_repeats(bits)
+    if n:
+        what = f"bit bias of {party} in {basis.name}"
+        meaning = "ones and zeros should be equally frequent; look for a dead detector or a stuck modulator"
+        yield reading(what, abs(ones / n - 0.5), policy.max_bit_bias, 0.5 / math.sqrt(n), policy, meaning)
+    if n > 1:
+        what = f"repetition of {party}'s bits in {basis.name}"
+        meaning = (
+            "a bit should not depend on the one before; look at dead_time_ps or for light that deadens one detector"
+        )
+        value = abs(repeats / (n - 1) - (ones / n) ** 2 - (1.0 - ones / n) ** 2)
+        yield reading(what, value, policy.max_repeat_bias, 0.5 / math.sqrt(n - 1), policy, meaning)
 
 
 def detector_balance(clicks: npt.NDArray[np.int64], policy: Monitors, party: str) -> list[MonitorReading]:
@@ -154,7 +149,7 @@ def double_clicks(events: int, multi: int, policy: Monitors) -> list[MonitorRead
     return [reading("share of multi-click slots", value, policy.max_double_click_ratio, error, policy, meaning)]
 
 
-def intensity_ratio(intensity: npt.NDArray[np.uint8], source: PulsedSource, policy: Monitors) -> list[MonitorReading]:
+def intensity_ratio(sifted: DecoyCounts, source: PulsedSource, policy: Monitors) -> list[MonitorReading]:
     """Compare the gains of the dimmer intensities with the brightest one's, as weak coherent light predicts.
 
     For phase-randomised light and small click probabilities the gain is proportional to the mean photon number, so
@@ -163,12 +158,12 @@ def intensity_ratio(intensity: npt.NDArray[np.uint8], source: PulsedSource, poli
 
     Parameters
     ----------
-    intensity
-        (n,) uint8 of the sifted detections.
+    sifted
+        Detections of both bases.
     source, policy
         What was played, and the limit.
     """
-    counts = np.bincount(intensity, minlength=len(source.intensities)).tolist()
+    counts = [key + test for key, test in zip(sifted.n_key, sifted.n_test, strict=True)]
     readings = []
     for k in range(1, len(source.intensities)):
         if source.intensities[k] <= 0.0 or not counts[0] or not counts[k]:

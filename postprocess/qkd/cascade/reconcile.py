@@ -17,7 +17,7 @@ from faintlink.postprocess.qkd.cascade.parties import CascadeAlice, CascadeBob, 
 
 log = logging.getLogger(__name__)
 
-FRAMES_A_RUN = 64
+FRAMES_A_RUN = 160
 """Frames that go forward together: one message serves all, and 64 share the cost of a permutation."""
 SEED_BYTES = 32
 

@@ -5,7 +5,7 @@ import uuid
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from faintlink.core.errors import RemoteProtocolError
@@ -63,12 +63,14 @@ def test_a_truncated_or_padded_payload_is_refused_or_still_well_formed(message: 
             decode(message.kind, payload[:end])
 
 
+@settings(deadline=None)
 @given(st.integers(0, 300), st.binary(max_size=200))
 def test_arbitrary_bytes_are_a_message_or_a_protocol_error(kind: int, payload: bytes) -> None:
     with contextlib.suppress(RemoteProtocolError):
         decode(kind, payload)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 2**39), unique=True, max_size=40))
 def test_slots_of_any_distance_survive(slots: list[int]) -> None:
     sent = np.array(sorted(slots), np.int64)

@@ -66,9 +66,8 @@ def test_detectors_that_fire_together_are_flagged() -> None:
 def test_gains_in_the_ratio_of_the_intensities_pass() -> None:
     # Signal 0.7 * 0.5 against decoy 0.3 * 0.15.
     share = 0.045 / (0.35 + 0.045)
-    assert not any(
-        r.objects for r in monitors.intensity_ratio(sifted(200_000, p_decoy=share).intensity, SOURCE, POLICY)
-    )
+    counts = sifted(200_000, p_decoy=share).counts(2)
+    assert not any(r.objects for r in monitors.intensity_ratio(counts, SOURCE, POLICY))
 
 
 def test_photon_number_splitting_makes_the_decoys_too_rare() -> None:
@@ -76,6 +75,6 @@ def test_photon_number_splitting_makes_the_decoys_too_rare() -> None:
     gain = [1 - np.exp(-mu) * (1 + mu) for mu in SOURCE.intensities]
     weight = [p * g for p, g in zip(SOURCE.probabilities, gain, strict=True)]
     bits = sifted(200_000, p_decoy=weight[1] / sum(weight))
-    [reading] = monitors.intensity_ratio(bits.intensity, SOURCE, POLICY)
+    [reading] = monitors.intensity_ratio(bits.counts(2), SOURCE, POLICY)
     assert reading.objects
     assert "photon-number splitting" in reading.sentence
