@@ -12,7 +12,7 @@ from faintlink.core.symbols import SYNC_FLAG, pack_settings
 from faintlink.core.units import Slots
 from faintlink.postprocess.kernels.detect import join_settings
 from faintlink.postprocess.keystore import FileKeyStore
-from faintlink.postprocess.node.alice import AliceSide, alice_block
+from faintlink.postprocess.node.alice import AliceSide, Recorded, alice_block
 from faintlink.postprocess.node.bob import BobSide, bob_block
 from faintlink.postprocess.node.machine import BlockMachine
 from faintlink.postprocess.qkd.detection import Detections
@@ -38,11 +38,11 @@ class NodeBlock:
     codes: npt.NDArray[np.uint8]
     """(m,) uint8 her settings."""
 
-    def lookup(self, slots: Slots) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
+    def lookup(self, slots: Slots) -> Recorded:
         """Answer as Alice's record does."""
         codes, found = np.zeros(slots.size, np.uint8), np.zeros(slots.size, np.bool_)
         join_settings(slots, self.slots, self.codes, codes, found)
-        return codes, found
+        return Recorded(codes, found)
 
     def machines(
         self,

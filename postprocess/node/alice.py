@@ -1,7 +1,7 @@
 """Alice's side of a block, as a program of `faintlink.postprocess.node.machine`.
 
-She prepared the pulses: she says what is kept, answers parities, and draws the seeds of the hashes. Her word releases
-the key: once it is on her disk, both sides have it.
+She prepared the pulses, or measured the other photon of each pair: she says what is kept, answers parities, and draws
+the seeds of the hashes. Her word releases the key: once it is on her disk, both sides have it.
 """
 
 import uuid
@@ -44,20 +44,33 @@ from faintlink.postprocess.qkd.frames import frame_seed_bytes, frame_tags
 from faintlink.postprocess.qkd.hash_families import FAMILIES, HashFamily
 from faintlink.postprocess.qkd.monitors import MonitorReading
 
-Lookup = Callable[[Slots], tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]]
-"""Takes slots (n,) int64 and returns the setting codes (n,) uint8 and whether each is on record, (n,) bool."""
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recorded:
+    """What Alice has on record for Bob's detections."""
+
+    codes: npt.NDArray[np.uint8] = field(repr=False)
+    """(n,) uint8 setting codes; for pairs, her own outcome as one."""
+    found: npt.NDArray[np.bool_]
+    """(n,) bool, whether there is one."""
+    readings: tuple[MonitorReading, ...] = ()
+    """What monitors say of her own receiver, if she has one."""
+
+
+Lookup = Callable[[Slots], Recorded]
+"""Takes Bob's slots, or times in ps, (n,) int64, block by block."""
 
 
 @dataclass(frozen=True, slots=True)
 class AliceSide:
     """What Alice's program works with."""
 
-    source: PulsedSource
-    """Intensities and probabilities."""
+    source: PulsedSource | None
+    """Intensities and probabilities; None for a source of pairs."""
     policy: SecurityPolicy
     """Fixed before the block."""
     settings: Lookup
-    """Her record of what she played."""
+    """Her record of what she played or measured."""
     entropy: Entropy
     """All random bits."""
     keys: KeySink
@@ -70,15 +83,15 @@ class AliceSide:
 
 def alice_block(number: int, side: AliceSide) -> Program:
     """Return Alice's program of one block; it ends in a `Settled`."""
-    source = side.source
-    terms = Terms(side.policy, side.distillation, side.family, source.intensities, source.probabilities)
+    terms = Terms.of_source(side.source, side.policy, side.distillation, side.family)
     record = BlockRecord(number)
     with record.log.stage("sift") as facts:
-        kept, counts = yield from _sift(side)
+        kept, counts, seen = yield from _sift(side.settings, terms.levels)
         facts.update(kept=kept.size)
     policy = side.policy.monitors
-    readings = yield from work(partial(monitors.party_bias, Party.ALICE, kept.key, kept.test, policy))
-    readings += monitors.intensity_ratio(counts, source, policy)
+    readings = [*seen, *(yield from work(partial(monitors.party_bias, Party.ALICE, kept.key, kept.test, policy)))]
+    if side.source is not None:
+        readings += monitors.intensity_ratio(counts, side.source, policy)
     return (
         yield from alice_key(
             kept.key, counts, readings, terms=terms, entropy=side.entropy, keys=side.keys, record=record
@@ -128,17 +141,18 @@ def alice_key(
     return record.settled(counts, key)
 
 
-def _sift(side: AliceSide) -> Steps[tuple[Kept, DecoyCounts]]:
+def _sift(lookup: Lookup, levels: int) -> Steps[tuple[Kept, DecoyCounts, tuple[MonitorReading, ...]]]:
     slots = (yield from hear(Detections)).slots
-    codes, found = yield from work(partial(side.settings, slots))
+    recorded = yield from work(partial(lookup, slots))
+    codes = recorded.codes
     bases = (yield from say_and_hear(Committed(slots.size), Bases)).bits
     if bases.size != codes.size:
         raise RemoteProtocolError(f"{bases.size} bases for {codes.size} detections")
-    sifted, kept = yield from work(partial(_keep, codes, found, bases))
+    sifted, kept = yield from work(partial(_keep, codes, recorded.found, bases))
     theirs = (yield from say_and_hear(sifted, Tested)).bits
     if theirs.size != kept.test.size:
         raise RemoteProtocolError(f"{theirs.size} test bits, expected {kept.test.size}")
-    return kept, (yield from work(partial(kept.counts, theirs, len(side.source.intensities))))
+    return kept, (yield from work(partial(kept.counts, theirs, levels))), recorded.readings
 
 
 def _keep(

@@ -14,6 +14,7 @@ from faintlink.core.runfile.folder import PartyRecording
 from faintlink.core.symbols import Party
 from faintlink.core.units import Slots
 from faintlink.postprocess.kernels.detect import join_settings
+from faintlink.postprocess.node.alice import Recorded
 from faintlink.postprocess.qkd.clock import SlottedTags
 from faintlink.postprocess.qkd.detection import ArrivalStatistics, Detections
 from faintlink.postprocess.qkd.monitors import MonitorReading
@@ -93,9 +94,9 @@ class SettingsRecord:
     def __init__(self, recording: PartyRecording) -> None:
         self._cursor = SettingsCursor(recording.settings())
 
-    def __call__(self, slots: Slots) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
-        """Return the setting codes (n,) uint8 of slots (n,) int64, and whether each is on record."""
+    def __call__(self, slots: Slots) -> Recorded:
+        """Return what was played in slots (n,) int64."""
         codes, found = np.zeros(slots.size, np.uint8), np.zeros(slots.size, np.bool_)
         if slots.size:
             join_settings(slots, *self._cursor.upto(int(slots[0]), int(slots[-1])), codes, found)
-        return codes, found
+        return Recorded(codes, found)

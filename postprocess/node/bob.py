@@ -49,8 +49,8 @@ from faintlink.postprocess.qkd.monitors import MonitorReading
 class BobSide:
     """What Bob's program works with."""
 
-    source: PulsedSource
-    """Intensities and probabilities, as the link file says."""
+    source: PulsedSource | None
+    """Intensities and probabilities, as the link file says; None for a source of pairs."""
     policy: SecurityPolicy
     """Fixed before the block."""
     keys: KeySink
@@ -75,11 +75,10 @@ def bob_block(number: int, detections: stage.Detections, readings: Sequence[Moni
     side
         Policy and keys.
     """
-    source = side.source
-    terms = Terms(side.policy, side.distillation, side.family, source.intensities, source.probabilities)
+    terms = Terms.of_source(side.source, side.policy, side.distillation, side.family)
     record = BlockRecord(number)
     with record.log.stage("sift") as facts:
-        kept, counts = yield from _sift(detections, side)
+        kept, counts = yield from _sift(detections, terms.levels)
         facts.update(kept=kept.size)
     bias = yield from work(partial(monitors.party_bias, Party.BOB, kept.key, kept.test, side.policy.monitors))
     return (yield from bob_key(kept, counts, [*readings, *bias], terms=terms, keys=side.keys, record=record))
@@ -138,7 +137,7 @@ def _release(key: SecretKey, told: Amplify, record: BlockRecord, keys: KeySink) 
     keys.release(key.key_id)
 
 
-def _sift(detections: stage.Detections, side: BobSide) -> Steps[tuple[Kept, DecoyCounts]]:
+def _sift(detections: stage.Detections, levels: int) -> Steps[tuple[Kept, DecoyCounts]]:
     outcomes = detections.outcomes
     committed = yield from say_and_hear(Detections(detections.slots), Committed)
     if committed.count != outcomes.size:
@@ -146,13 +145,13 @@ def _sift(detections: stage.Detections, side: BobSide) -> Steps[tuple[Kept, Deco
     heard = yield from say_and_hear(Bases(outcomes >> np.uint8(1)), Sifted)
     if heard.kept.size != outcomes.size:
         raise RemoteProtocolError("the sifted detections do not fit those that were sent")
-    if heard.intensities.size and int(heard.intensities.max()) >= len(side.source.intensities):
+    if heard.intensities.size and int(heard.intensities.max()) >= levels:
         raise RemoteProtocolError("an intensity is named that the link does not have")
     kept = yield from work(partial(_keep, outcomes, heard))
     if heard.test_bits.size != kept.test.size:
         raise RemoteProtocolError(f"{heard.test_bits.size} test bits, expected {kept.test.size}")
     yield Say(Tested(kept.test))
-    return kept, (yield from work(partial(kept.counts, heard.test_bits, len(side.source.intensities))))
+    return kept, (yield from work(partial(kept.counts, heard.test_bits, levels)))
 
 
 def _keep(outcomes: npt.NDArray[np.uint8], heard: Sifted) -> Kept:

@@ -16,8 +16,8 @@ from faintlink.postprocess.node.blocks import BlockReader, SettingsRecord
 from faintlink.postprocess.node.bob import BobSide, bob_block
 from faintlink.postprocess.node.keys import KeySink
 from faintlink.postprocess.node.machine import Program
+from faintlink.postprocess.node.pair_blocks import PairBlockReader, PairRecord
 from faintlink.postprocess.qkd.hash_families import get
-from faintlink.postprocess.qkd.pulsed import pulsed_source
 
 
 def own_recording(run: Path, party: Party, *, follow: bool) -> PartyRecording:
@@ -36,16 +36,15 @@ class BobFeed:
     recording
         Bob's files.
     link
-        Of a prepare-and-measure protocol.
+        Of a protocol that makes keys.
     keys
         Where keys go.
     """
 
     def __init__(self, recording: PartyRecording, link: LinkConfig, keys: KeySink) -> None:
-        self._blocks = BlockReader(recording, link).blocks()
-        self._side = BobSide(
-            pulsed_source(link), link.security, keys, get(link.distillation.hash_family), link.distillation
-        )
+        reader = BlockReader(recording, link) if link.source is not None else PairBlockReader(recording, link)
+        self._blocks = reader.blocks()
+        self._side = BobSide(link.source, link.security, keys, get(link.distillation.hash_family), link.distillation)
 
     def next_block(self) -> tuple[int, Callable[[], Program]] | None:
         """Return the number of the next block and what makes its program; None after the last."""
@@ -60,7 +59,6 @@ def alice_answers(
 ) -> Callable[[int], Program]:
     """Return what makes Alice's program of a block that Bob begins."""
     family = get(link.distillation.hash_family)
-    side = AliceSide(
-        pulsed_source(link), link.security, SettingsRecord(recording), entropy, keys, family, link.distillation
-    )
+    record = SettingsRecord(recording) if link.source is not None else PairRecord(recording, link)
+    side = AliceSide(link.source, link.security, record, entropy, keys, family, link.distillation)
     return lambda number: alice_block(number, side)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from faintlink.core.config.link import Distillation, SecurityPolicy
+from faintlink.core.config.link import Distillation, PulsedSource, SecurityPolicy
 from faintlink.core.records import DecoyCounts
 from faintlink.postprocess.node.record import BlockRecord
 from faintlink.postprocess.qkd import decisions
@@ -29,6 +29,19 @@ class Terms:
 
     def __post_init__(self) -> None:
         decisions.heed_policy(self.policy)
+
+    @classmethod
+    def of_source(
+        cls, source: PulsedSource | None, policy: SecurityPolicy, distillation: Distillation, family: HashFamily
+    ) -> "Terms":
+        """Return the terms of a link with this source; None is a source of pairs."""
+        played = (source.intensities, source.probabilities) if source else ((), ())
+        return cls(policy, distillation, family, *played)
+
+    @property
+    def levels(self) -> int:
+        """Number of intensities that are told apart; 1 for a pair source."""
+        return max(len(self.intensities), 1)
 
     def accept(self, counts: DecoyCounts, readings: Sequence[MonitorReading], record: BlockRecord) -> None:
         """Refuse a block by the monitors or by its test basis, before anything of the key basis is disclosed.

@@ -119,7 +119,10 @@ def timing_skew(moments: npt.NDArray[np.int64], policy: Monitors) -> list[Monito
     """Compare the mean arrival of the outcomes; ``moments`` is (4, 3) int64: clicks, sum, sum of squares in ps.
 
     A public time stamp reveals the bit if the detectors' delays differ; a shifted detector is a time-shift attack.
+    Where nobody measured arrivals, there is no reading.
     """
+    if not moments[:, 1:].any():
+        return []
     seen = [(name, *_mean_and_error(row)) for name, row in zip(_OUTCOMES, moments.tolist(), strict=True) if row[0] > 1]
     if len(seen) < 2:
         return []

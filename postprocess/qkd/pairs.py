@@ -30,10 +30,10 @@ from faintlink.postprocess.qkd.stages import Fact
 CHUNK_PS = PS_PER_S
 HISTOGRAM_WINDOWS = 10
 """The delay histogram spans this many coincidence windows."""
-_LOCK_EVENTS = 2_000_000
+LOCK_EVENTS = 2_000_000
 _HOPELESS = 8
 """Streams this many times as long as needed that still have no time in common are given up."""
-_MARGIN_PS = PS_PER_S // 1000
+MARGIN_PS = PS_PER_S // 1000
 
 
 class PairSifter:
@@ -128,8 +128,8 @@ class PairSifter:
             )
         end = start + needed
         found = find_pair_offset(
-            alice.between(start, end).times_ps[:_LOCK_EVENTS],
-            bob.between(start - reach, end).times_ps[:_LOCK_EVENTS],
+            alice.between(start, end).times_ps[:LOCK_EVENTS],
+            bob.between(start - reach, end).times_ps[:LOCK_EVENTS],
             max_offset_ps=reach,
         )
         self._first = self._last = found
@@ -144,7 +144,7 @@ class PairSifter:
             return None
         end = self._edge + CHUNK_PS
         shift = _shift(self._last, end)
-        bob_end = end + shift + _MARGIN_PS
+        bob_end = end + shift + MARGIN_PS
         if not is_last and (queue_a.last_ps < end or queue_b.last_ps < bob_end):
             return None
         if is_last:
@@ -155,7 +155,7 @@ class PairSifter:
         alice, bob = queue_a.all(), queue_b.all()
         piece, used = self._sift(alice.between(self._edge, end), bob.between(-LATEST_PS, bob_end), end)
         queue_a.keep(alice.between(end, LATEST_PS))
-        old = int(np.searchsorted(bob.times_ps, bob_end - 2 * _MARGIN_PS))
+        old = int(np.searchsorted(bob.times_ps, bob_end - 2 * MARGIN_PS))
         rest = slice(max(used, old), None)
         queue_b.keep(TagBlock(bob.times_ps[rest], bob.channels[rest]))
         self._edge = end

@@ -91,7 +91,8 @@ def test_errors_and_detections_are_those_that_happened(tmp_path: Path) -> None:
     run_block(alice, bob)
     assert alice.settled is not None
     truth = block()
-    codes, found = truth.lookup(truth.detections.slots)
+    recorded = truth.lookup(truth.detections.slots)
+    codes, found = recorded.codes, recorded.found
     basis, seen = truth.detections.outcomes >> 1, truth.detections.outcomes & 1
     same = found & (codes < 0x80) & ((codes >> 1) & 1 == basis)
     key = same & (basis == 0)
