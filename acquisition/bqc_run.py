@@ -15,7 +15,7 @@ import yaml
 
 from faintlink.acquisition.bqc_play import BqcServer, Played, play
 from faintlink.acquisition.knobs import turn
-from faintlink.acquisition.launch import origin, terminate_as_interrupt
+from faintlink.acquisition.launch import RunPlan, terminate_as_interrupt
 from faintlink.acquisition.preflight import Station
 from faintlink.acquisition.report import RunReport
 from faintlink.acquisition.run import Progress, Run
@@ -213,15 +213,10 @@ def take_bqc_run(
     require_sound(policy)
     shares = shares_of(policy, angles, source)
     require_certain(policy, added(shares))
-    station_file = link_file.parent / link.station
-    with open_station(station_file) as station, terminate_as_interrupt():
+    plan = RunPlan(link_file, text, link, {})
+    with open_station(plan.station_file) as station, terminate_as_interrupt():
         turn(station, settings or {})
-        context = {
-            "link": text,
-            "station": station_file.read_text(encoding="utf-8"),
-            "origin": origin(station.snapshot()),
-        }
-        with BqcRun(link, station, out, context=context, shares=shares, entropy=source) as run:
+        with BqcRun(link, station, out, context=plan.context(station), shares=shares, entropy=source) as run:
             return run.execute(progress=progress)
 
 

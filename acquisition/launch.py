@@ -1,12 +1,14 @@
 """Put a run together from a link file: station, live analysis, texts and folder.
 
-Used by the commands. A library user who has a station and an analysis of his own builds a `Run` instead.
+Used by the commands, and by scripts through `faintlink.acquisition.scripting`. A library user who has a station and
+an analysis of his own builds a `Run` instead.
 """
 
 import signal
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -15,9 +17,13 @@ from typing import Any
 from faintlink.acquisition.analysis import LiveAnalysis
 from faintlink.acquisition.calibration.in_force import CONTEXT, MAX_AGE_S, load_in_force
 from faintlink.acquisition.knobs import turn
+from faintlink.acquisition.live.toolkit import require_window
 from faintlink.acquisition.parties import draw_squash_seeds
+from faintlink.acquisition.preflight import Station
 from faintlink.acquisition.report import RunReport
 from faintlink.acquisition.run import EXPECTED_RATE_HZ, Progress, Run
+from faintlink.acquisition.statistics.companions import Companions
+from faintlink.acquisition.statistics.publishing import require_free
 from faintlink.core.config.link import LinkConfig
 from faintlink.core.config.loader import parse_link
 from faintlink.core.errors import ConfigError
@@ -36,6 +42,8 @@ def take_run(
     max_age_s: float = MAX_AGE_S,
     expected_rate_hz: float = EXPECTED_RATE_HZ,
     progress: Progress | None = None,
+    publish: str = "",
+    window: bool = False,
 ) -> RunReport:
     """Take a run of the link in ``link_file`` on the station that it names.
 
@@ -55,6 +63,10 @@ def take_run(
         Greatest age of a record.
     expected_rate_hz, progress
         As for `Run`.
+    publish
+        Address at which to publish statistics, such as ``tcp://127.0.0.1:5599``; empty for none.
+    window
+        Whether to show the live view.
 
     Raises
     ------
@@ -63,38 +75,95 @@ def take_run(
     FaintlinkError
         As `Run.execute`.
     """
+    if publish:
+        require_free(publish)
+    if window:
+        require_window()
     from faintlink.instruments.station import open_station
 
+    plan = plan_run(link_file, calibration=calibration, max_age_s=max_age_s)
+    with open_station(plan.station_file) as station, terminate_as_interrupt():
+        turn(station, settings or {})
+        with (
+            new_run(plan, station, out, expected_rate_hz=expected_rate_hz) as run,
+            Companions(run.folder, publish=publish, window=window) as companions,
+        ):
+            return run.execute(duration_s, companions.beside(progress))
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """A link file as a run of it goes by."""
+
+    path: Path
+    """The link file."""
+    text: str
+    """What the run's files carry of it, with the gate of a calibration where there is one."""
+    link: LinkConfig
+    """What the text says."""
+    texts: Mapping[str, str]
+    """Further texts for the run's files, by name."""
+
+    @property
+    def station_file(self) -> Path:
+        """The station file, beside the link file."""
+        return self.path.parent / self.link.station
+
+    def context(self, station: Station) -> dict[str, str]:
+        """Return the texts for the files of a run on an open station, by name."""
+        return {
+            **self.texts,
+            "link": self.text,
+            "station": self.station_file.read_text(encoding="utf-8"),
+            "origin": origin(station.snapshot()),
+        }
+
+
+def plan_run(link_file: Path, *, calibration: Path | None = None, max_age_s: float = MAX_AGE_S) -> RunPlan:
+    """Read a link file, and the calibration to go by.
+
+    Raises
+    ------
+    ConfigError
+        The file is wrong or names no station, or the calibration is missing or too old.
+    """
     text, link = parse_link(link_file)
     if not link.station:
         raise ConfigError(
             f"{link_file} names no station", hint="a run needs instruments: add `station: FILE.station.yaml`"
         )
-    texts = {}
-    if calibration is not None:
-        in_force = load_in_force(calibration, link, max_age_s=max_age_s)
-        text, link = in_force.applied_to(text, str(link_file))
-        texts[CONTEXT] = in_force.as_text()
-    station_file = link_file.parent / link.station
-    seeds = draw_squash_seeds(link)
-    with open_station(station_file) as station, terminate_as_interrupt():
-        turn(station, settings or {})
-        context = {
-            **texts,
-            "link": text,
-            "station": station_file.read_text(encoding="utf-8"),
-            "origin": origin(station.snapshot()),
-        }
-        with Run(
-            link,
-            station,
-            out or default_folder(link),
-            analysis=_analysis(link, seeds),
-            context=context,
-            squash_seeds=seeds,
-            expected_rate_hz=expected_rate_hz,
-        ) as run:
-            return run.execute(duration_s, progress)
+    if calibration is None:
+        return RunPlan(link_file, text, link, {})
+    in_force = load_in_force(calibration, link, max_age_s=max_age_s)
+    text, link = in_force.applied_to(text, str(link_file))
+    return RunPlan(link_file, text, link, {CONTEXT: in_force.as_text()})
+
+
+def new_run(
+    plan: RunPlan, station: Station, out: Path | None = None, *, expected_rate_hz: float = EXPECTED_RATE_HZ
+) -> Run:
+    """Return a run of a plan on an open station; arguments as for `take_run`.
+
+    Raises
+    ------
+    ConfigError
+        The link is one of a blind computation, whose runs end with their rounds and not after a time.
+    """
+    if plan.link.bqc is not None:
+        raise ConfigError(
+            f"link {plan.link.name} computes blindly: its runs end with their rounds, not after a time",
+            hint="use `faintlink bqc`, or faintlink.acquisition.bqc_run.take_bqc_run",
+        )
+    seeds = draw_squash_seeds(plan.link)
+    return Run(
+        plan.link,
+        station,
+        out or default_folder(plan.link),
+        analysis=_analysis(plan.link, seeds),
+        context=plan.context(station),
+        squash_seeds=seeds,
+        expected_rate_hz=expected_rate_hz,
+    )
 
 
 def _analysis(link: LinkConfig, seeds: Mapping[Party, bytes]) -> LiveAnalysis:

@@ -13,7 +13,6 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from faintlink.acquisition.report import RunStatus
-from faintlink.core.records import ErrorCount
 
 _DRAW_S = 0.25
 _LINE_S = 5.0
@@ -70,7 +69,7 @@ class ProgressView:
             return
         self._drawn_s = now
         if self._live is None:
-            line = f"{status.elapsed_s:.1f}/{status.duration_s:g} s  {figures(status, rate_hz)}"
+            line = f"{status.elapsed_s:.1f}/{status.duration_s:g} s  {status.figures(rate_hz)}"
             self._console.print(line, soft_wrap=True)
             return
         self._bar.update(
@@ -79,7 +78,7 @@ class ProgressView:
             completed=min(status.elapsed_s, status.duration_s),
             total=status.duration_s,
         )
-        self._text.plain = figures(status, rate_hz)
+        self._text.plain = status.figures(rate_hz)
         self._live.refresh()
 
     def __enter__(self) -> Self:
@@ -92,22 +91,3 @@ class ProgressView:
     ) -> None:
         if self._live is not None:
             self._live.stop()
-
-
-def figures(status: RunStatus, rate_hz: float) -> str:
-    """Return what a watcher wants to know in one line."""
-    live = status.live
-    parts = [
-        f"{status.tags / 1e6:.2f} Mtags",
-        f"{rate_hz / 1e6:.3f} Mtags/s",
-        f"QBER key {_percent(live.qber_key)} test {_percent(live.qber_test)}",
-        f"lost {status.lost}",
-        live.state,
-    ]
-    if status.waiting_blocks > 1:
-        parts.append(f"analysis {status.waiting_blocks} blocks behind")
-    return "  ".join(parts)
-
-
-def _percent(count: ErrorCount) -> str:
-    return f"{100 * count.rate:.2f} %" if count.bits else "-"

@@ -186,8 +186,12 @@ class Run:
             if progress is not None:
                 progress(status)
 
+    def end_early(self) -> None:
+        """Let the run end now as Ctrl-C does: its files are sealed. May be called from any thread."""
+        self._interrupted = True
+
     def _is_long_enough(self) -> bool:
-        if min(ingest.span_s for ingest in self._ingests) >= self._duration_s:
+        if self._interrupted or min(ingest.span_s for ingest in self._ingests) >= self._duration_s:
             return True
         now = time.monotonic()
         quiet_s = now - min(ingest.last_arrival_s for ingest in self._ingests)
@@ -321,6 +325,9 @@ class Run:
             except Exception as another:
                 # Mostly the same fault again; the first one is what the caller needs to know.
                 _log.debug("while saving the run: %s", another)
+
+    def __repr__(self) -> str:
+        return f"<run {self.run_id} of {self._link.name} in {self.folder}, {self._phase}>"
 
     def _must_record(self) -> Recorder:
         if self._recorder is None:

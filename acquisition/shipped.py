@@ -4,6 +4,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import faintlink.core
+from faintlink.core.errors import ConfigError
+
+_ENDING = ".link.yaml"
 
 
 def default_folder(name: str) -> Path:
@@ -13,4 +16,26 @@ def default_folder(name: str) -> Path:
 
 def shipped_link(name: str) -> Path:
     """Return a link file that comes with the package."""
-    return Path(faintlink.core.__path__[0]).parent / "lab_configs" / f"{name}.link.yaml"
+    return _folder() / f"{name}{_ENDING}"
+
+
+def found_link(link: str | Path) -> Path:
+    """Return the link file of that path, or else the one of that name that comes with the package.
+
+    Raises
+    ------
+    ConfigError
+        There is neither.
+    """
+    for path in (Path(link), shipped_link(str(link))):
+        if path.is_file():
+            return path
+    names = sorted(path.name.removesuffix(_ENDING) for path in _folder().glob(f"*{_ENDING}"))
+    raise ConfigError(
+        f"there is no link file {str(link)!r} in {Path.cwd()}",
+        hint=f"name a file, or one that comes with the package: {', '.join(names)}",
+    )
+
+
+def _folder() -> Path:
+    return Path(faintlink.core.__path__[0]).parent / "lab_configs"

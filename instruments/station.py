@@ -96,6 +96,9 @@ class LabStation:
             self.qcodes.components.pop(name, None)
         self.names = ()
 
+    def __repr__(self) -> str:
+        return f"<LabStation {self.path}: {', '.join(self.names) or 'closed'}>"
+
     def __enter__(self) -> Self:
         return self
 

@@ -34,7 +34,7 @@ BlockSink = Callable[[BlockResult], None]
 """Called with each finished block, for example to store its keys."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Analysis:
     """Everything that an analysis of a run found."""
 
@@ -65,6 +65,9 @@ class Analysis:
     def key_bits(self) -> int:
         """Secret bits of all blocks together."""
         return sum(block.key_bits for block in self.blocks)
+
+    def __repr__(self) -> str:
+        return f"<Analysis of run {self.run_id}: {self.key_bits} bits of key from {self.blocks}>"
 
 
 def process(run: Run, link: LinkConfig, entropy: Entropy, *, on_block: BlockSink | None = None) -> Analysis:

@@ -25,6 +25,8 @@ import click
     show_default=True,
     help="Hours after which a calibration record is refused.",
 )
+@click.option("--publish", default="", metavar="ADDRESS", help="Publish statistics at tcp://host:port for viewers.")
+@click.option("--watch", "window", is_flag=True, help="Show the live view beside the run.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def run(
@@ -35,7 +37,9 @@ def run(
     knobs: tuple[str, ...],
     calibration: Path | None,
     calibration_max_age: float,
+    publish: str,
     *,
+    window: bool,
     as_json: bool,
     quiet: bool,
 ) -> int:
@@ -61,6 +65,8 @@ def run(
             settings=parse_knobs(knobs),
             expected_rate_hz=expected_rate,
             progress=progress,
+            publish=publish,
+            window=window,
         )
     if as_json:
         click.echo(json.dumps(report.as_dict(), indent=1))

@@ -146,7 +146,7 @@ class Decision:
         return "; ".join(missed) + (f" ({self.advice})" if missed and self.advice else "")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class CalibrationRecord:
     """One calibration from the first set point to the verdict."""
 
@@ -187,6 +187,10 @@ class CalibrationRecord:
     def is_passed(self) -> bool:
         """Whether it passed."""
         return self.verdict is Verdict.PASSED
+
+    def __repr__(self) -> str:
+        reason = f": {self.reason}" if self.reason else ""
+        return f"<CalibrationRecord {self.record_id} {self.routine} {self.verdict}{reason}>"
 
     @property
     def settings(self) -> dict[str, Any]:

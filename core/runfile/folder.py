@@ -38,6 +38,11 @@ class PartyRecording:
             self.context = dict(first.context)
             self.streams = {name: stream.spec for name, stream in first.streams.items()}
 
+    def __repr__(self) -> str:
+        return (
+            f"<PartyRecording {self.party}: {', '.join(self.streams)} in {', '.join(path.name for path in self.paths)}>"
+        )
+
     def _open(self, number: int) -> RunFileReader:
         return RunFileReader(self.paths[number])
 
@@ -82,7 +87,7 @@ class PartyRecording:
         return total
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Run:
     """The recordings of a run, by party."""
 
@@ -94,6 +99,9 @@ class Run:
         """Where the data came from: ``simulation`` if any file says so, else what the files say."""
         origins = {recording.context.get("origin", "unknown") for recording in self.parties.values()}
         return SIMULATION if SIMULATION in origins else "+".join(sorted(origins))
+
+    def __repr__(self) -> str:
+        return f"<Run {self.run_id} of {self.origin}: {[*self.parties.values()]}>"
 
     def __getitem__(self, party: Party) -> PartyRecording:
         if party not in self.parties:

@@ -50,7 +50,7 @@ class KeyBlock:
     """Readings for this block."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class BlockResult:
     """What became of one block."""
 
@@ -83,6 +83,10 @@ class BlockResult:
     def key_bits(self) -> int:
         """Length of the key; 0 when refused."""
         return next((key.bits for key in self.keys.values()), 0)
+
+    def __repr__(self) -> str:
+        outcome = f"{self.key_bits} bits" if self.refusal is None else type(self.refusal).__name__
+        return f"<block {self.number}: {outcome}, QBER test {self.qber_test.rate:.2%}>"
 
 
 def distil(

@@ -6,7 +6,7 @@ import logging
 import pytest
 from rich.console import Console
 
-from faintlink.acquisition.progress import ProgressView, RateOverTime, figures
+from faintlink.acquisition.progress import ProgressView, RateOverTime
 from faintlink.acquisition.report import RunStatus
 from faintlink.acquisition.watch import EventWatch
 from faintlink.core.records import ErrorCount
@@ -20,12 +20,12 @@ def status(*, lost: int = 0, waiting: int = 0, live: LiveSummary | None = None, 
 
 
 def test_the_figures_name_rate_qber_losses_and_state() -> None:
-    line = figures(status(lost=7), 1.5e6)
+    line = status(lost=7).figures(1.5e6)
     assert line == "3.00 Mtags  1.500 Mtags/s  QBER key 1.20 % test -  lost 7  locked"
 
 
 def test_an_analysis_that_is_behind_is_shown() -> None:
-    assert "analysis 30 blocks behind" in figures(status(waiting=30), 0.0)
+    assert "analysis 30 blocks behind" in status(waiting=30).figures(0.0)
 
 
 def test_elsewhere_than_on_a_terminal_lines_are_rare() -> None:

@@ -1,0 +1,1 @@
+"""The documentation as a test: its blocks run, its numbers are shown by tests that exist."""
