@@ -5,18 +5,22 @@ The clock and the frame are found in the tags as in any run; the fits look at ar
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 
+from faintlink.acquisition.calibration.sifting import count_errors, error_rate
 from faintlink.core.calibration.records import Criterion, Decision, Fit, Scan
-from faintlink.core.config.link import LinkConfig
+from faintlink.core.config.link import LinkConfig, PulsedSource
+from faintlink.core.tags import TagBlock
 from faintlink.core.units import PS_PER_S
 from faintlink.instruments.calibration.fits import fit_peak
+from faintlink.instruments.calibration.lab import Lab
 from faintlink.instruments.calibration.play import laser_off
 from faintlink.instruments.calibration.routine import Routine
 from faintlink.instruments.calibration.session import Session
+from faintlink.postprocess.qkd.clock import ClockTracker, SlottedTags
 from faintlink.postprocess.qkd.slots import SlotCounter
 
 _BINS = 500
@@ -56,7 +60,7 @@ class ArrivalTimes(Routine):
         """Fit one peak a detector; require skew and gate once the delays are set."""
         detectors = scans["detectors"]
         numbers = [int(number) for number in detectors["number"]]
-        fits = [_peak(scans["arrival"], number, options) for number in numbers]
+        fits = [arrival_peak(scans["arrival"], number, options) for number in numbers]
         skew = _skews(fits)
         settable = [bool(flag) for flag in detectors["can_be_set"]]
         proposal = _delays(detectors, skew)
@@ -67,7 +71,9 @@ class ArrivalTimes(Routine):
         results = {f"skew_{number}_ps": value for number, value in zip(numbers, skew, strict=True)}
         results["first_slot_s"] = float(scans["frame"]["first_slot_s"][0])
         if "aligned" in scans or not any(settable):
-            final = [_peak(scans["aligned"], number, options) for number in numbers] if "aligned" in scans else fits
+            final = (
+                [arrival_peak(scans["aligned"], number, options) for number in numbers] if "aligned" in scans else fits
+            )
             criteria += _gate_criteria(numbers, final, options, results)
             fits = [*fits, *final] if "aligned" in scans else fits
         return Decision(tuple(fits), tuple(criteria), proposal, results, "set the delays, or the gate of the link file")
@@ -93,8 +99,32 @@ def _fold(session: Session, name: str, frame: str) -> None:
     # The bench may be far too bright for the clock's sake, never too faint for a histogram.
     settle_s = source.preamble.slots / source.pulse_rate_hz + source.preamble.search_s
     block = session.play_recorded(settle_s + session.options["duration_s"])
-    counter = SlotCounter(source, lab.link.clock)
-    pieces = list(counter.stretches([block]))
+    pieces = list(SlotCounter(source, lab.link.clock).stretches([block]))
+    session.keep(Scan(name, fold_arrivals(lab, source, pieces)))
+    model, first = pieces[0].model, pieces[0]
+    slot = int(first.slots[0]) if first.slots.size else 0
+    start_ps = int(first.times_ps[0]) - slot * model.period_ps if first.slots.size else 0.0
+    session.add(frame, {"first_slot_s": start_ps / PS_PER_S, "period_ps": float(model.period_ps)})
+
+
+def fold_arrivals(lab: Lab, source: PulsedSource, pieces: Iterable[SlottedTags]) -> dict[str, Any]:
+    """Return the histogram of arrival times in a slot.
+
+    Parameters
+    ----------
+    lab
+        Says which detector stands behind each channel.
+    source
+        What was played.
+    pieces
+        Tags with the clock that was recovered from them.
+
+    Returns
+    -------
+    dict
+        ``phase_ps``, the middle of each bin, and ``counts_<number>`` of each detector.
+    """
+    pieces = list(pieces)
     period = source.period_ps
     edges = np.linspace(-period / 2.0, period / 2.0, _BINS + 1)
     columns: dict[str, Any] = {"phase_ps": 0.5 * (edges[1:] + edges[:-1])}
@@ -105,14 +135,29 @@ def _fold(session: Session, name: str, frame: str) -> None:
         for piece in pieces:
             counts += np.histogram(piece.phases_ps[np.isin(piece.channels, channels)], edges)[0]
         columns[f"counts_{number}"] = counts
-    session.keep(Scan(name, columns))
-    model, first = pieces[0].model, pieces[0]
-    slot = int(first.slots[0]) if first.slots.size else 0
-    start_ps = int(first.times_ps[0]) - slot * model.period_ps if first.slots.size else 0.0
-    session.add(frame, {"first_slot_s": start_ps / PS_PER_S, "period_ps": float(model.period_ps)})
+    return columns
 
 
-def _peak(scan: Scan, number: int, options: Mapping[str, float]) -> Fit:
+def fold_block(lab: Lab, source: PulsedSource, block: TagBlock) -> Scan:
+    """Return the histogram of arrival times of a block, by the clock alone: its preamble is not looked for.
+
+    Raises
+    ------
+    ClockLostError
+        No clock is in the tags.
+    """
+    clock = lab.link.clock
+    tracker = ClockTracker(
+        source.period_ps,
+        peaks=source.peaks_ps,
+        max_offset_ppm=clock.max_offset_ppm,
+        interval_ps=round(clock.interval_ms * 1e-3 * PS_PER_S),
+    )
+    return Scan("arrival", fold_arrivals(lab, source, [*tracker.feed(block), *tracker.finish()]))
+
+
+def arrival_peak(scan: Scan, number: int, options: Mapping[str, float]) -> Fit:
+    """Return the fit of a detector's arrival peak; ``options`` are those of `ArrivalTimes`."""
     x, counts = scan["phase_ps"], scan[f"counts_{number}"]
     half = 0.5 * min(options["peaks_apart_ps"], options["period_ps"])
     inside = np.abs(x) <= half
@@ -174,8 +219,6 @@ class SiftedErrors(Routine):
 
     def measure(self, session: Session) -> None:
         """Record and sift with the functions that make the key."""
-        from faintlink.acquisition.calibration.sifting import count_errors
-
         laser_off(session, 0.2)
         key, test = count_errors(session, session.options["duration_s"])
         row = {"key_bits": key.bits, "key_errors": key.errors, "test_bits": test.bits, "test_errors": test.errors}
@@ -187,9 +230,7 @@ class SiftedErrors(Routine):
         results: dict[str, float] = {}
         for name in ("key", "test"):
             bits, errors = float(scans["sifted"][f"{name}_bits"][0]), float(scans["sifted"][f"{name}_errors"][0])
-            rate = errors / bits if bits else 0.5
-            # One error more than seen: also a basis without errors has an uncertainty.
-            sigma = math.sqrt((errors + 1.0) * (bits - errors + 1.0) / (bits + 2.0) ** 3)
+            rate, sigma = error_rate(bits, errors)
             results |= {f"qber_{name}": rate, f"qber_{name}_sigma": sigma, f"{name}_bits": bits}
             criteria.append(Criterion(f"QBER of the {name} basis", rate, sigma, options["max_qber"], "at most"))
         return Decision((), tuple(criteria), {}, results, "calibrate polarization or phases again")

@@ -104,7 +104,7 @@ def bring_up(
     for name in chosen:
         routine = routine_named(name)
         for _ in range(ATTEMPTS):
-            record = execute(routine, lab, options=_options_of(name, options or {}), timeout_s=timeout_s)
+            record = execute(routine, lab, options=options_of(name, options or {}), timeout_s=timeout_s)
             records.append(record)
             if listener is not None:
                 listener(record)
@@ -127,7 +127,14 @@ def routines_of(lab: Lab, options: Mapping[str, float]) -> list[str]:
     return [name for name in bound if name != PhotonNumber.name or is_counted]
 
 
-def _options_of(routine: str, options: Mapping[str, float]) -> dict[str, float]:
+def options_of(routine: str, options: Mapping[str, float]) -> dict[str, float]:
+    """Return the numbers of one routine out of those by ``routine.option``.
+
+    Raises
+    ------
+    ConfigError
+        A number is of no routine.
+    """
     for name in options:
         if name.partition(".")[0] not in ROUTINES:
             raise ConfigError(f"option {name!r} names no calibration", hint="write ROUTINE.OPTION=NUMBER")

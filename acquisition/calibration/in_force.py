@@ -8,7 +8,7 @@ files under ``/context/calibration`` with the identity and the SHA-256 of the re
 import json
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -133,11 +133,8 @@ def load_in_force(
     """
     newest: dict[str, HeldRecord] = {}
     failed: dict[str, datetime] = {}
-    for path in sorted(folder.glob(f"*{SUFFIX}")):
-        held = HeldRecord(path, file_sha256(path), read_record(path))
+    for held in held_records(folder, link):
         name = held.record.routine
-        if held.record.link != link.name:
-            continue
         if not held.record.is_passed:
             failed[name] = max(held.started, failed.get(name, held.started))
         elif name not in newest or held.started > newest[name].started:
@@ -152,6 +149,14 @@ def load_in_force(
         if name in failed and failed[name] > held.started:
             _log.warning("calibration %s failed after the record in force was taken (%s)", name, held.path.name)
     return CalibrationInForce(newest, _quantities(newest))
+
+
+def held_records(folder: Path, link: LinkConfig) -> Iterator[HeldRecord]:
+    """Yield every record of a link in a folder, passed or not; raises SchemaError for a damaged file."""
+    for path in sorted(folder.glob(f"*{SUFFIX}")):
+        held = HeldRecord(path, file_sha256(path), read_record(path))
+        if held.record.link == link.name:
+            yield held
 
 
 def _refuse_stale(held: HeldRecord, max_age_s: float, now: datetime) -> None:

@@ -133,6 +133,7 @@ class Lab:
             raise TagOverflowError(
                 f"{self.receiver.tagger} lost tags during a calibration: {block.gaps[0]}",
                 hint="lower the count rate, for example by the attenuator, and calibrate again",
+                lost=block.lost,
             )
 
     def count(self, duration_s: float) -> dict[str, float]:

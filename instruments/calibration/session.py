@@ -55,7 +55,7 @@ class Session:
     def get(self, knob: str) -> Any:
         """Return the value of a knob ``role.parameter`` as plain data."""
         role, _, parameter = knob.rpartition(".")
-        return _plain(getattr(self.lab.role(role), parameter)())
+        return plain(getattr(self.lab.role(role), parameter)())
 
     def turn(self, knob: str, value: Any) -> None:
         """Set a knob ``role.parameter``; its value before is noted first."""
@@ -163,7 +163,7 @@ class Session:
         """Stop the sender, set the proposed knobs, and put every other knob back that was touched."""
         self.rest()
         for knob, value in {**self._before, **proposal}.items():
-            if self.get(knob) != _plain(value):
+            if self.get(knob) != plain(value):
                 self.turn(knob, value)
 
     def restore(self) -> list[str]:
@@ -198,11 +198,12 @@ class Session:
         return values
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return a parameter's value as plain data for JSON."""
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, tuple | list | np.ndarray):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return value
 
 
