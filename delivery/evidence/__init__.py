@@ -1,0 +1,1 @@
+"""The evidence pack: what an evaluator asks for, collected in one folder. Evaluation-ready, not certified."""

@@ -1,0 +1,215 @@
+"""Run a site as a process: tests of itself, store, audit log, comparison of ledgers, and only then applications."""
+
+import asyncio
+import ctypes
+import logging
+import resource
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from aiohttp import web
+
+from faintlink.core.errors import ConfigError, FaintlinkError, SelfTestError
+from faintlink.delivery.audit.log import AuditLog
+from faintlink.delivery.audit.signing import AuditKey
+from faintlink.delivery.audit.site import ANCHORS_FILE, KEY_FILE, LOG_FOLDER
+from faintlink.delivery.etsi014.pool_link import POOL_PATH
+from faintlink.delivery.health import Monitoring, serve_monitoring
+from faintlink.delivery.keystore.sealing import FileMasterKey
+from faintlink.delivery.keystore.sqlite import SqliteKeyStore
+from faintlink.delivery.keystore.store import KeyStore
+from faintlink.delivery.kme.admin import serve_admin
+from faintlink.delivery.kme.config import KmeConfig, load_kme
+from faintlink.delivery.kme.foreign import ForeignDesk
+from faintlink.delivery.kme.node_folder import NodeFolder
+from faintlink.delivery.kme.peers import PeerLine
+from faintlink.delivery.kme.service_manager import keep_alive, notify
+from faintlink.delivery.kme.site import Parts, Site
+from faintlink.delivery.metrics.feeding import count_answer
+from faintlink.delivery.metrics.site import SiteMonitor
+from faintlink.delivery.selftest.gate import SelfTestGate
+from faintlink.delivery.witness import Event, Fact, Witness
+
+_log = logging.getLogger(__name__)
+_PRIVATE = 0o700
+_PR_SET_DUMPABLE = 4
+"""Of prctl(2)."""
+
+
+class GatedWitness:
+    """An audit log that takes no release while a self-test has failed: nothing is handed out then."""
+
+    def __init__(self, log: Witness, gate: SelfTestGate) -> None:
+        self._log = log
+        self._gate = gate
+
+    def note(self, fact: Fact) -> None:
+        """Keep a fact; raises as `Witness`, and `SelfTestError` for a release that may not be."""
+        if fact.event is Event.KEYS_DELIVERED:
+            self._gate.require_open()
+        self._log.note(fact)
+
+
+@contextmanager
+def opened_store(folder: Path, config: KmeConfig) -> Iterator[SqliteKeyStore]:
+    """Open the site's key store, made with its master key where neither is there yet."""
+    place = folder / config.store
+    place.mkdir(exist_ok=True, mode=_PRIVATE)
+    key, database = FileMasterKey(place / "master.key"), place / "keys.db"
+    if not key.path.exists() and not database.exists():
+        FileMasterKey.create(key.path)
+    with SqliteKeyStore.open(database, config.site, key) as store:
+        yield store
+
+
+@contextmanager
+def opened_audit(folder: Path, config: KmeConfig) -> Iterator[AuditLog]:
+    """Open the site's audit log, made with its key where neither is there yet."""
+    place = folder / config.audit
+    place.mkdir(exist_ok=True, mode=_PRIVATE)
+    path, records = place / KEY_FILE, place / LOG_FOLDER
+    key = AuditKey.open(path) if path.exists() or records.exists() else AuditKey.create(path)
+    log = AuditLog(records, key, anchors=place / ANCHORS_FILE, site=config.site)
+    try:
+        yield log
+    finally:
+        log.close()
+
+
+def serve(folder: Path, *, on_ready: Callable[[Site], None] = lambda _site: None) -> None:
+    """Run the site in ``folder`` until SIGTERM or SIGINT; SIGHUP reads its applications and peers again.
+
+    Parameters
+    ----------
+    folder
+        Made by `make_sites <faintlink.delivery.kme.provision.make_sites>`.
+    on_ready
+        Called when applications may call.
+
+    Raises
+    ------
+    ConfigError, StoreError, AuditError, SelfTestError
+        It cannot start.
+    """
+    config = load_kme(folder)
+    _keep_memory_private()
+    with opened_audit(folder, config) as log:
+        gate = SelfTestGate(log, site=config.site)
+        gate.run()
+        with opened_store(folder, config) as store:
+            site, monitor = _assemble(folder, config, store, log, gate)
+            asyncio.run(_run(site, gate, monitor.monitoring, on_ready))
+
+
+def _keep_memory_private() -> None:
+    """Leave no core dump, and let no other process of the same user look into this one."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux" and ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0):
+        _log.warning("other processes of this user can read this one's memory: prctl failed")
+
+
+def _assemble(
+    folder: Path, config: KmeConfig, store: SqliteKeyStore, log: AuditLog, gate: SelfTestGate
+) -> tuple[Site, SiteMonitor]:
+    lines: dict[str, PeerLine] = {}
+    monitor = SiteMonitor.make(
+        config.site,
+        folder,
+        store=store,
+        log=log,
+        gate=gate,
+        peers_up=lambda: {peer.name: peer.name in lines and lines[peer.name].state.is_up for peer in config.peers},
+    )
+    witness = GatedWitness(monitor.witness, gate)
+    desk = ForeignDesk(folder, config)
+    parts = Parts(
+        store,
+        witness,
+        _node_folders(folder, config, store, witness),
+        {POOL_PATH: desk.receive},
+        [desk.run] if any(peer.devices for peer in config.peers) else [],
+        require_room=monitor.disk.require_room,
+        count=lambda role, status, seconds: count_answer(monitor.metrics, role=role, code=status, seconds=seconds),
+    )
+    site = _site(folder, config, parts, store)
+    # The monitor is there before the lines that it looks at.
+    lines = site.lines
+    return site, monitor
+
+
+def _site(folder: Path, config: KmeConfig, parts: Parts, store: SqliteKeyStore) -> Site:
+    if config.network is None:
+        return Site(folder, config, parts)
+    from faintlink.delivery.relay.routes import load_map
+    from faintlink.delivery.relay.site import RelayingSite
+
+    network = load_map(folder / config.network)
+    return RelayingSite(folder, config, parts, network, lambda block: store.block(block).epsilon)
+
+
+def _node_folders(folder: Path, config: KmeConfig, store: KeyStore, witness: Witness) -> dict[str, NodeFolder]:
+    return {
+        peer.name: NodeFolder(
+            folder / peer.node_keys, store, peer.name, config.cut(peer), witness, allow_simulated=peer.allow_simulated
+        )
+        for peer in config.peers
+        if peer.node_keys
+    }
+
+
+async def _run(site: Site, gate: SelfTestGate, monitoring: Monitoring, on_ready: Callable[[Site], None]) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, read_again, site)
+    async with site:
+        asked: list[web.BaseRunner] = [await serve_admin(site)]
+        if site.config.monitoring_port is not None:
+            asked.append(await serve_monitoring(monitoring, host="127.0.0.1", port=site.config.monitoring_port))
+        beside = [asyncio.create_task(work) for work in (keep_alive(), _test_again(site, gate), site.watch())]
+        waiting = asyncio.create_task(stop.wait())
+        notify("READY=1")
+        on_ready(site)
+        try:
+            await asyncio.wait([waiting, beside[-1]], return_when=asyncio.FIRST_COMPLETED)
+            if beside[-1].done():
+                beside[-1].result()
+        finally:
+            notify("STOPPING=1")
+            for task in (waiting, *beside):
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+            for runner in asked:
+                await runner.cleanup()
+
+
+async def _test_again(site: Site, gate: SelfTestGate) -> None:
+    while True:
+        await asyncio.sleep(site.config.timing.self_test_every_s)
+        try:
+            # In a thread of its own: the known answers take a while, and releases must not wait for them.
+            await asyncio.to_thread(gate.run)
+        except SelfTestError as error:
+            _log.critical("nothing is handed out any more: %s", error.message)
+        except FaintlinkError as error:
+            _log.error("the self-tests could not be noted: %s", error.message)
+
+
+def read_again(site: Site) -> None:
+    """Take over the applications of a changed configuration; what else has changed needs a new start."""
+    try:
+        fresh = load_kme(site.folder)
+    except ConfigError as error:
+        _log.error("the old configuration stays in force: %s", error.message)
+        return
+    behind = {peer.name: peer.applications for peer in fresh.peers}
+    peers = tuple(
+        peer.model_copy(update={"applications": behind.get(peer.name, peer.applications)}) for peer in site.config.peers
+    )
+    site.config = site.config.model_copy(update={"own": fresh.own, "peers": peers})
+    _log.warning("the applications were read again: %d here", len(fresh.own))

@@ -1,0 +1,234 @@
+"""What a site does with relay requests of its neighbours: pass keys on, take them in, give them up; without I/O.
+
+`RelayNode.accept` judges a request. At the last site of the route it does what is asked and returns the answer. At a
+site on the way it returns an `Onward` request, for the caller to send; `RelayNode.conclude` makes the answer out of
+what came back, or did not. A site on the way has the keys in the clear for the moment in which it exchanges one pad
+for the next: it is trusted with them. It keeps nothing of them.
+
+What is refused without the peer's tag (malformed, not for this site, repeated, forged) raises and gets no answer; the
+master's site then gives the keys up.
+"""
+
+import logging
+from collections import OrderedDict
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from faintlink.core.errors import DeliveryError, KeyExhaustedError, KeyUnknownError, ProtocolError, RemoteProtocolError
+from faintlink.delivery.keystore.model import Assignment, KeyState, Role
+from faintlink.delivery.keystore.sealing import wipe
+from faintlink.delivery.keystore.store import KeyStore
+from faintlink.delivery.relay.hop import (
+    OpenedRequest,
+    SentRequest,
+    open_answer,
+    open_request,
+    seal_answer,
+    seal_request,
+)
+from faintlink.delivery.relay.packet import Answer, Errand, KeyName, Kind, Request, Verdict, decode_request
+from faintlink.delivery.relay.proof import proof_of, split
+from faintlink.delivery.witness import Event, Fact, Witness
+
+_REMEMBERED = 2**16
+_log = logging.getLogger(__name__)
+
+
+class Surroundings(Protocol):
+    """What a site knows of itself and its neighbours; asked anew for each request."""
+
+    @property
+    def site(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def neighbours(self) -> Collection[str]:
+        """Sites that a link joins to this one."""
+        ...
+
+    @property
+    def applications(self) -> Collection[str]:
+        """Applications at this site."""
+        ...
+
+    def block_epsilon(self, block: str) -> float:
+        """Return the security parameter of a distilled block shared with a neighbour."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Onward:
+    """A request to be sent to the next site before the one that it came of can be answered."""
+
+    opened: OpenedRequest
+    sent: SentRequest
+
+    @property
+    def peer(self) -> str:
+        """The next site."""
+        return self.sent.request.receiver
+
+    @property
+    def frame(self) -> bytes:
+        """What to send."""
+        return self.sent.frame
+
+
+class RelayNode:
+    """A site on the way of relayed keys, or at its end. Its methods block; not for several threads at once."""
+
+    def __init__(self, around: Surroundings, store: KeyStore, witness: Witness) -> None:
+        self._around = around
+        self._store = store
+        self._witness = witness
+        self._given_up: OrderedDict[str, None] = OrderedDict()
+        """Keys that are not taken in any more, should the request that carries them still be on its way."""
+
+    def accept(self, peer: str, frame: bytes) -> bytes | Onward:
+        """Judge a request that came from ``peer``, whom the caller has authenticated.
+
+        Returns
+        -------
+        bytes or Onward
+            The answer, or what has to be sent on first.
+
+        Raises
+        ------
+        RemoteProtocolError
+            It is no request, or not one from this peer to this site. No unit was used up.
+        KeyUnknownError
+            It names units that were used before: a repetition. No unit was used up.
+        AuthenticationError
+            Its tag is wrong. One unit was used up.
+        AuditError, StoreError
+            The site cannot work now.
+        """
+        request = decode_request(frame)
+        if (request.sender, request.receiver) != (peer, self._around.site):
+            raise RemoteProtocolError(
+                f"{peer} sent a relay request from {request.sender} to {request.receiver}",
+                hint="the sites' names in the network file and in the certificates must agree",
+            )
+        opened = open_request(self._store, peer, request, frame)
+        try:
+            return self._act(opened)
+        finally:
+            wipe(opened.payload)
+
+    def conclude(self, onward: Onward, answer: bytes | None) -> bytes:
+        """Return the answer to a request that was passed on.
+
+        Parameters
+        ----------
+        onward
+            As `accept` returned it.
+        answer
+            What the next site answered; None when it did not.
+        """
+        try:
+            judged = open_answer(onward.sent, answer) if answer is not None else Answer(Verdict.UNSURE)
+        except ProtocolError as error:
+            _log.warning("the answer of %s on a relayed key is refused: %s", onward.peer, error.message)
+            judged = Answer(Verdict.UNSURE)
+        return seal_answer(onward.opened, Answer(judged.verdict, judged.epsilon, judged.proof))
+
+    def _act(self, opened: OpenedRequest) -> bytes | Onward:
+        request = opened.request
+        if not request.is_last_hop:
+            return self._pass_on(opened)
+        answer = self._give_up(request) if request.errand.kind is Kind.VOID else self._take_in(opened)
+        return seal_answer(opened, answer)
+
+    def _pass_on(self, opened: OpenedRequest) -> bytes | Onward:
+        errand, hop = opened.request.errand, opened.request.hop + 1
+        if errand.route[hop + 1] not in self._around.neighbours:
+            return seal_answer(opened, Answer(Verdict.NO_WAY))
+        try:
+            if errand.kind is Kind.KEYS:
+                self._tell(Event.KEYS_RELAYED, errand, "passed on", opened.request.epsilon)
+            sent = seal_request(
+                self._store,
+                errand,
+                hop,
+                opened.payload,
+                epsilon=opened.request.epsilon,
+                block_epsilon=self._around.block_epsilon,
+            )
+        except KeyExhaustedError:
+            return seal_answer(opened, Answer(Verdict.EXHAUSTED))
+        except DeliveryError as error:
+            _log.warning("relayed keys are not passed on: %s", error.message)
+            return seal_answer(opened, Answer(Verdict.REFUSED))
+        if sent.request.epsilon > errand.max_epsilon and errand.kind is Kind.KEYS:
+            return seal_answer(opened, Answer(Verdict.LIMIT))
+        return Onward(opened, sent)
+
+    def _take_in(self, opened: OpenedRequest) -> Answer:
+        request, errand = opened.request, opened.request.errand
+        if errand.slave not in self._around.applications or not self._given_up.keys().isdisjoint(errand.key_ids):
+            return Answer(Verdict.REFUSED)
+        if request.epsilon > errand.max_epsilon:
+            return Answer(Verdict.LIMIT)
+        try:
+            self._tell(Event.KEYS_RELAYED, errand, "taken in", request.epsilon)
+            self._place(request, opened.payload)
+        except DeliveryError as error:
+            _log.warning("relayed keys are not taken in: %s", error.message)
+            # What was placed before the fault is given up by the master's site.
+            return Answer(Verdict.UNSURE)
+        return Answer(Verdict.PLACED, request.epsilon, proof_of(errand, opened.payload))
+
+    def _place(self, request: Request, payload: bytearray) -> None:
+        errand = request.errand
+        blocks = sorted({unit.block for unit in request.units})
+        for key, material in split(errand, payload):
+            self._store.place(
+                errand.route[0],
+                Assignment(key.key_id, key.bits, errand.master, errand.slave, ()),
+                bytes(material),
+                role=Role.SLAVE,
+                epsilon=request.epsilon,
+                blocks=blocks,
+            )
+
+    def _give_up(self, request: Request) -> Answer:
+        errand = request.errand
+        self._remember(errand.key_ids)
+        ours: list[KeyName] = []
+        for key in errand.keys:
+            try:
+                record = self._store.record(key.key_id)
+            except KeyUnknownError:
+                continue
+            if (record.peer, record.role) == (errand.route[0], Role.SLAVE):
+                ours.append(key)
+        if ours:
+            self._tell(Event.KEYS_VOIDED, replace(errand, keys=tuple(ours)), "given up by the master's site")
+        names = [key.key_id for key in ours]
+        voided = self._store.void(names, reason="given up by the master's site")
+        late = [name for name in names if name not in voided and self._store.record(name).state is KeyState.DELIVERED]
+        return Answer(Verdict.DELIVERED if late else Verdict.VOIDED)
+
+    def _tell(self, event: Event, errand: Errand, what: str, epsilon: float = 0.0) -> None:
+        tell(self._witness, event, errand, self._around.site, what=what, epsilon=epsilon)
+
+    def _remember(self, key_ids: list[str]) -> None:
+        self._given_up.update(dict.fromkeys(key_ids))
+        while len(self._given_up) > _REMEMBERED:
+            self._given_up.popitem(last=False)
+
+
+def tell(witness: Witness, event: Event, errand: Errand, site: str, *, what: str, epsilon: float = 0.0) -> None:
+    """Note what happens to relayed keys, before it does."""
+    about: dict[str, str | int | float | list[str]] = {
+        "what": what,
+        "key_ids": errand.key_ids,
+        "route": list(errand.route),
+        "master": errand.master,
+        "slave": errand.slave,
+    }
+    if epsilon:
+        about["epsilon"] = epsilon
+    witness.note(Fact(event, site, about))

@@ -1,0 +1,152 @@
+"""All requests and answers: of the status, of new keys, of keys by name."""
+
+import json
+
+from faintlink.delivery.etsi014.service import ApiRequest
+from tests.unit.delivery.etsi014.case import (
+    ABSENT,
+    ALICE,
+    BAD_NAME,
+    BOB,
+    DELIVERED,
+    DUPLICATE,
+    FOR_BOB,
+    FOR_CAROL,
+    FROM_CAROL,
+    NO_PARAMETERS,
+    NOT_FOUND,
+    SECOND,
+    STATUS,
+    UNKNOWN_SLAVE,
+    UUID,
+    Case,
+    dec,
+    error,
+    get,
+    ids,
+    keys,
+)
+from tests.unit.delivery.etsi014.enc_cases import GET_ENC_CASES, POST_ENC_CASES
+from tests.unit.delivery.etsi014.fakes import name_of
+
+STATUS_CASES = [
+    get("status", f"{BOB}/status", 200, STATUS),
+    get("status of an encoded name", "/api/v1/keys/%62o%62/status", 200, STATUS),
+    get("status of an unknown slave", "/api/v1/keys/mallory/status", 400, UNKNOWN_SLAVE),
+    get("status with a parameter", f"{BOB}/status?x=1", 400, NO_PARAMETERS),
+    get("status by POST", f"{BOB}/status", 405, b"", verb="POST"),
+    get("status by DELETE", f"{BOB}/status", 405, b"", verb="DELETE"),
+    get("status by HEAD", f"{BOB}/status", 405, b"", verb="HEAD"),
+    get("status of a stranger", f"{BOB}/status", 401, b"", caller=None),
+    get(
+        "a name cut in its encoding",
+        "/api/v1/keys/bo%6/status",
+        400,
+        error("the SAE ID in the path is not URL-encoded"),
+    ),
+    get("a name that is no UTF-8", "/api/v1/keys/%ff/status", 400, error("an encoded part of the URL is not UTF-8")),
+    get(
+        "a name with a line feed",
+        "/api/v1/keys/bob%0A/status",
+        400,
+        BAD_NAME,
+    ),
+    get(
+        "a name of 65 characters",
+        f"/api/v1/keys/{'b' * 65}/status",
+        400,
+        BAD_NAME,
+    ),
+    get("a name of 64 characters", f"/api/v1/keys/{'b' * 64}/status", 400, UNKNOWN_SLAVE),
+    get("a name with an encoded slash", "/api/v1/keys/a%2Fb/status", 400, UNKNOWN_SLAVE),
+    get("a name with a space", "/api/v1/keys/b%20b/status", 400, BAD_NAME),
+    get("a name with a letter of no URI", "/api/v1/keys/b%C3%B6b/status", 400, BAD_NAME),
+    get("a URN", "/api/v1/keys/urn%3Aexample%3Asae%3A7/status", 400, UNKNOWN_SLAVE),
+    get("a name with a slash", "/api/v1/keys/a/b/status", 404, b""),
+    get("no name", "/api/v1/keys//status", 404, b""),
+    get("another version of the API", "/api/v2/keys/bob/status", 404, b""),
+    get("another method of the API", f"{BOB}/keys", 404, b""),
+    get("a slash at the end", f"{BOB}/status/", 404, b""),
+    get("capitals in the method", f"{BOB}/Status", 404, b""),
+    get("the root", "/", 404, b""),
+    get("an absolute URL", f"https://kme{BOB}/status", 404, b""),
+    get("an unknown path of a stranger", "/", 401, b"", caller=None),
+]
+
+DEC_CASES = [
+    get("fetch a key by its name", f"{ALICE}/dec_keys?key_ID={FOR_BOB}", 200, keys(FOR_BOB), caller="bob"),
+    get("fetch by a name in capitals", f"{ALICE}/dec_keys?key_ID={FOR_BOB.upper()}", 200, keys(FOR_BOB), caller="bob"),
+    get("fetch nothing", f"{ALICE}/dec_keys", 400, error("key_ID is missing"), caller="bob"),
+    get(
+        "fetch two keys by GET",
+        f"{ALICE}/dec_keys?key_ID={FOR_BOB}&key_ID={SECOND}",
+        400,
+        error("parameter key_ID stands twice"),
+        caller="bob",
+    ),
+    get("fetch what is no UUID", f"{ALICE}/dec_keys?key_ID=1", 400, UUID, caller="bob"),
+    get(
+        "fetch by number",
+        f"{ALICE}/dec_keys?number=1",
+        400,
+        error("only key_ID may stand in the URL; anything else takes POST"),
+        caller="bob",
+    ),
+    get("fetch an unknown key", f"{ALICE}/dec_keys?key_ID={ABSENT}", 400, error(NOT_FOUND), caller="bob"),
+    get("fetch a delivered key", f"{ALICE}/dec_keys?key_ID={DELIVERED}", 400, error(NOT_FOUND), caller="bob"),
+    get("fetch another's key", f"{ALICE}/dec_keys?key_ID={FOR_CAROL}", 401, b"", caller="bob"),
+    get("fetch another master's key", f"{ALICE}/dec_keys?key_ID={FROM_CAROL}", 401, b"", caller="bob"),
+    get("fetch as the master", f"{BOB}/dec_keys?key_ID={FOR_BOB}", 401, b"", caller="alice"),
+    get("fetch as a stranger", f"{ALICE}/dec_keys?key_ID={FOR_BOB}", 401, b"", caller=None),
+    get("fetch by PATCH", f"{ALICE}/dec_keys?key_ID={FOR_BOB}", 405, b"", caller="bob", verb="PATCH"),
+    dec("fetch two keys", ids(FOR_BOB, SECOND), 200, keys(FOR_BOB, SECOND)),
+    dec(
+        "fetch with extensions",
+        json.dumps({"key_IDs": [{"key_ID": FOR_BOB, "key_ID_extension": {"a": 1}}], "key_IDs_extension": {}}),
+        200,
+        keys(FOR_BOB),
+    ),
+    dec(
+        "fetch as the C wrapper does for QuKayDee",
+        json.dumps({"key_IDs": [{"key_ID": name, "master_SAE_ID": "alice"} for name in (FOR_BOB, SECOND)]}),
+        200,
+        keys(FOR_BOB, SECOND),
+    ),
+    Case(
+        "fetch as the C wrapper does else",
+        ApiRequest("POST", f"{ALICE}/dec_keys", "", "bob", ids(FOR_BOB).encode(), "application/x-www-form-urlencoded"),
+        200,
+        keys(FOR_BOB),
+    ),
+    dec("fetch one known key of two", ids(FOR_BOB, ABSENT), 400, error(NOT_FOUND)),
+    dec("fetch one own key of two", ids(FOR_BOB, FOR_CAROL), 401, b""),
+    dec("fetch a key twice", ids(FOR_BOB, FOR_BOB), 400, DUPLICATE),
+    dec("fetch a key twice in other letters", ids(ABSENT, ABSENT.upper()), 400, DUPLICATE),
+    dec("fetch with an empty body", b"", 400, error("the body is not JSON: fault at character 0")),
+    dec("fetch with an empty object", "{}", 400, error("key_IDs is missing")),
+    dec("fetch no keys", '{"key_IDs":[]}', 400, error("key_IDs shall name 1 to 128 keys")),
+    dec("fetch 129 keys", ids(*map(name_of, range(129))), 400, error("key_IDs shall name 1 to 128 keys")),
+    dec(
+        "fetch a list of names", json.dumps({"key_IDs": [FOR_BOB]}), 400, error("key_IDs shall be an array of objects")
+    ),
+    dec("fetch by one name", json.dumps({"key_IDs": FOR_BOB}), 400, error("key_IDs shall be an array")),
+    dec("fetch a nameless key", '{"key_IDs":[{}]}', 400, UUID),
+    dec("fetch a key named by a number", '{"key_IDs":[{"key_ID":1}]}', 400, UUID),
+    dec("fetch a UUID without dashes", ids(FOR_BOB.replace("-", "")), 400, UUID),
+    dec("fetch a UUID with a line feed", ids(FOR_BOB + "\n"), 400, UUID),
+    dec(
+        "fetch with an unknown member",
+        json.dumps({"key_IDs": [{"key_ID": FOR_BOB, "key": ""}]}),
+        400,
+        error("member key is unknown in an entry of key_IDs"),
+    ),
+    dec(
+        "fetch with an extension that is no object",
+        json.dumps({"key_IDs": [{"key_ID": FOR_BOB}], "key_IDs_extension": 1}),
+        400,
+        error("key_IDs_extension shall be an object"),
+    ),
+    dec("fetch in another body as a stranger", "[", 401, b"", caller=None),
+]
+
+CASES = [*STATUS_CASES, *GET_ENC_CASES, *POST_ENC_CASES, *DEC_CASES]
