@@ -54,12 +54,13 @@ lint: setup
 	$(call say,imports go down: import-linter)
 	$(BIN)/lint-imports
 	$(call say,spelling: codespell)
-	$(BIN)/codespell $(PACKAGES) tests docs lab_configs *.md Makefile pyproject.toml mkdocs.yml
+	$(BIN)/codespell $(PACKAGES) examples tests docs lab_configs *.md Makefile pyproject.toml mkdocs.yml
 
 types: setup
 	$(call say,types: mypy)
 	$(BIN)/mypy $(addprefix -p ,$(DOTTED))
 	$(BIN)/mypy tests
+	$(BIN)/mypy examples
 
 unit: setup
 	$(call say,tests: pytest without the slow ones)
