@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from faintlink.core.errors import KeyUnknownError, RunExistsError, SchemaError
-from faintlink.core.private import write_private
+from faintlink.core.private import sync_folder, write_private
 from faintlink.core.records import SecretKey
 
 _FORMAT = "faintlink-key/1"
@@ -72,7 +72,7 @@ class FileKeyStore:
             if not self._is_prepared(key_id):
                 raise KeyUnknownError(f"no key {key_id!r} is prepared in {self.folder}", hint="was it discarded?")
             path.with_suffix(_PREPARED).rename(path)
-            _sync_folder(self.folder)
+            sync_folder(self.folder)
 
     def discard(self, key_id: str) -> None:
         """Destroy a prepared key: overwrite its bits and remove its files; one that is not there does no harm."""
@@ -84,7 +84,7 @@ class FileKeyStore:
                 os.fsync(file.fileno())
             path.unlink()
             path.with_suffix(".json").unlink(missing_ok=True)
-            _sync_folder(self.folder)
+            sync_folder(self.folder)
 
     def prepared(self) -> list[str]:
         """Return the names of keys that are prepared and not released, sorted."""
@@ -95,8 +95,8 @@ class FileKeyStore:
         return "/" not in key_id and (self.folder / f"{key_id}.key").is_file()
 
     def key_ids(self) -> list[str]:
-        """Return the names of all keys, sorted."""
-        return sorted(path.stem for path in self.folder.glob("*.key"))
+        """Return the names of all keys that have their bits, sorted; one that a key store took in is an empty file."""
+        return sorted(path.stem for path in self.folder.glob("*.key") if path.stat().st_size)
 
     def about(self, key_id: str) -> dict[str, Any]:
         """Return what is known about a key.
@@ -123,11 +123,13 @@ class FileKeyStore:
         Raises
         ------
         KeyUnknownError
-            No such key.
+            No such key, or a key store took it in.
         SchemaError
             Its files are damaged.
         """
         about = self.about(key_id)
+        if not self._existing(key_id).stat().st_size:
+            raise KeyUnknownError(f"the bits of key {key_id!r} moved into a key store", hint="ask the site's KME")
         try:
             return SecretKey(key_id, int(about["bits"]), self._existing(key_id).read_bytes(), about["epsilon"])
         except (KeyError, ValueError) as error:
@@ -141,11 +143,3 @@ class FileKeyStore:
         if "/" in key_id or not path.is_file():
             raise KeyUnknownError(f"no key {key_id!r} in {self.folder}", hint="list the store's *.key files")
         return path
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -71,8 +71,8 @@ def up(
 
 def _keep_running(link_file: Path, plan: "Plan", folder: Path, night: "Night") -> int:
     from faintlink.acquisition.bringup.reporting import event_line
-    from faintlink.acquisition.unattended.notify import Notifier
     from faintlink.acquisition.unattended.service import Service
+    from faintlink.core.service_manager import Notifier
 
     def show(line: "Line", record: "CalibrationRecord | None") -> None:
         text = event_line(line, record)

@@ -18,12 +18,12 @@ from faintlink.acquisition.unattended.backoff import Backoff
 from faintlink.acquisition.unattended.figures import watched_of
 from faintlink.acquisition.unattended.logs import logged_to
 from faintlink.acquisition.unattended.night_log import note
-from faintlink.acquisition.unattended.notify import Notifier
 from faintlink.acquisition.unattended.planner import Planner
 from faintlink.acquisition.unattended.segments import LinkTable
 from faintlink.acquisition.unattended.supervisor import Ending, Supervisor
 from faintlink.core.calibration.records import CalibrationRecord
 from faintlink.core.errors import ConfigError, FaintlinkError, HardwareError, RunfileError
+from faintlink.core.service_manager import Notifier
 
 _log = logging.getLogger(__name__)
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from faintlink.acquisition.bringup.doctor.housekeeping import needed_bytes
-from faintlink.acquisition.unattended.notify import Notifier
 from faintlink.acquisition.unattended.planner import Advice, Planner
 from faintlink.acquisition.unattended.segments import Segment, Table
 from faintlink.core.config.link import LinkConfig
 from faintlink.core.errors import HardwareError
+from faintlink.core.service_manager import Notifier
 
 _log = logging.getLogger(__name__)
 

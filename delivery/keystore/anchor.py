@@ -32,7 +32,7 @@ from typing import Self
 
 from faintlink.core.entropy import OsEntropy
 from faintlink.core.errors import RunExistsError, StoreError, StoreRolledBackError
-from faintlink.core.private import write_private
+from faintlink.core.private import sync_folder, write_private
 
 SECRET_BYTES = 32
 MARK_BYTES = 16
@@ -176,15 +176,6 @@ class Anchor:
             raise _cannot_write(self.path, error) from error
         self.said = said
         self._serial = serial
-
-
-def sync_folder(folder: Path) -> None:
-    """Wait until the disk has the names in a folder."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _publish(path: Path, data: bytes) -> None:

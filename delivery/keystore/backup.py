@@ -21,8 +21,8 @@ from typing import Any
 
 from faintlink.core.entropy import OsEntropy
 from faintlink.core.errors import RunExistsError, SchemaError, StoreError
-from faintlink.core.private import write_private
-from faintlink.delivery.keystore.anchor import MARK_BYTES, Anchor, AnchorAt, sync_folder
+from faintlink.core.private import sync_folder, write_private
+from faintlink.delivery.keystore.anchor import MARK_BYTES, Anchor, AnchorAt
 from faintlink.delivery.keystore.database import FORMAT, Database, among
 from faintlink.delivery.keystore.epochs import EpochLimits, Epochs
 from faintlink.delivery.keystore.keys import COLUMNS, KeyRoom

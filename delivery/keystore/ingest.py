@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from faintlink.core.errors import SchemaError, StoreError
-from faintlink.core.private import write_private
-from faintlink.delivery.keystore.anchor import sync_folder
+from faintlink.core.private import sync_folder, write_private
 from faintlink.delivery.keystore.model import Block, Cut
 from faintlink.delivery.keystore.store import KeyStore
 from faintlink.delivery.witness import Event, Fact, Witness

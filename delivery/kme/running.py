@@ -13,6 +13,7 @@ from pathlib import Path
 from aiohttp import web
 
 from faintlink.core.errors import ConfigError, FaintlinkError, SelfTestError
+from faintlink.core.service_manager import Notifier
 from faintlink.delivery.audit.log import AuditLog
 from faintlink.delivery.audit.signing import AuditKey
 from faintlink.delivery.audit.site import ANCHORS_FILE, KEY_FILE, LOG_FOLDER
@@ -26,7 +27,6 @@ from faintlink.delivery.kme.config import KmeConfig, load_kme
 from faintlink.delivery.kme.foreign import ForeignDesk
 from faintlink.delivery.kme.node_folder import NodeFolder
 from faintlink.delivery.kme.peers import PeerLine
-from faintlink.delivery.kme.service_manager import keep_alive, notify
 from faintlink.delivery.kme.site import Parts, Site
 from faintlink.delivery.metrics.feeding import count_answer
 from faintlink.delivery.metrics.site import SiteMonitor
@@ -161,7 +161,7 @@ def _node_folders(folder: Path, config: KmeConfig, store: KeyStore, witness: Wit
 
 
 async def _run(site: Site, gate: SelfTestGate, monitoring: Monitoring, on_ready: Callable[[Site], None]) -> None:
-    stop = asyncio.Event()
+    stop, manager = asyncio.Event(), Notifier()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
@@ -170,16 +170,16 @@ async def _run(site: Site, gate: SelfTestGate, monitoring: Monitoring, on_ready:
         asked: list[web.BaseRunner] = [await serve_admin(site)]
         if site.config.monitoring_port is not None:
             asked.append(await serve_monitoring(monitoring, host="127.0.0.1", port=site.config.monitoring_port))
-        beside = [asyncio.create_task(work) for work in (keep_alive(), _test_again(site, gate), site.watch())]
+        beside = [asyncio.create_task(work) for work in (manager.keep_alive(), _test_again(site, gate), site.watch())]
         waiting = asyncio.create_task(stop.wait())
-        notify("READY=1")
+        manager.ready()
         on_ready(site)
         try:
             await asyncio.wait([waiting, beside[-1]], return_when=asyncio.FIRST_COMPLETED)
             if beside[-1].done():
                 beside[-1].result()
         finally:
-            notify("STOPPING=1")
+            manager.stopping()
             for task in (waiting, *beside):
                 task.cancel()
                 with suppress(asyncio.CancelledError):

@@ -25,13 +25,13 @@ from faintlink.acquisition.commands.status import status
 from faintlink.acquisition.commands.up import up
 from faintlink.acquisition.unattended.backoff import Backoff
 from faintlink.acquisition.unattended.night_log import FILE as NIGHT_FILE
-from faintlink.acquisition.unattended.notify import Notifier
 from faintlink.acquisition.unattended.segments import gate_offset
 from faintlink.acquisition.unattended.service import Night, Service
 from faintlink.core.config.loader import load_link
 from faintlink.core.errors import ConfigError, ConnectionLostError, FaintlinkError, HardwareError, InterlockError
 from faintlink.core.runfile.folder import open_run
 from faintlink.core.runfile.manifest import MANIFEST
+from faintlink.core.service_manager import Notifier
 from faintlink.core.symbols import Party
 from faintlink.instruments.calibration.lab import Lab
 from tests.cold_bench import CONFIGS, TIME_BIN, write_configs

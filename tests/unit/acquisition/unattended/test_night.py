@@ -12,12 +12,12 @@ from faintlink.acquisition.bringup.doctor.evidence import DiskSeen
 from faintlink.acquisition.calibration.bring_up import ROUTINES, routines_of
 from faintlink.acquisition.calibration.sifting import count_errors, error_rate
 from faintlink.acquisition.unattended.figures import watched_of
-from faintlink.acquisition.unattended.notify import Notifier
 from faintlink.acquisition.unattended.planner import Planner
 from faintlink.acquisition.unattended.segments import Segment
 from faintlink.acquisition.unattended.supervisor import Supervisor
 from faintlink.core.calibration.records import CalibrationRecord
 from faintlink.core.errors import HardwareError
+from faintlink.core.service_manager import Notifier
 from faintlink.instruments.calibration.lab import Lab
 from faintlink.instruments.calibration.routine import execute
 from faintlink.instruments.calibration.session import Session

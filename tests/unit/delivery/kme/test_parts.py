@@ -1,8 +1,6 @@
 """Batches, the line to the service manager, the folder of a node, and what is read again while a site runs."""
 
 import asyncio
-import os
-import socket
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,7 +13,6 @@ from faintlink.delivery.kme.config import load_kme
 from faintlink.delivery.kme.node_folder import NodeFolder
 from faintlink.delivery.kme.provision import enroll
 from faintlink.delivery.kme.running import read_again
-from faintlink.delivery.kme.service_manager import keep_alive, notify, watchdog_s
 from faintlink.delivery.kme.site import Parts, Site
 from faintlink.delivery.witness import SilentWitness
 from faintlink.postprocess.keystore import FileKeyStore
@@ -77,36 +74,6 @@ def test_a_caller_that_goes_away_does_not_stop_the_others() -> None:
         return done
 
     assert asyncio.run(scene()) == [1, 2]
-
-
-def test_the_service_manager_hears_that_the_site_is_ready_and_alive(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
-        manager.bind(str(tmp_path / "notify"))
-        manager.settimeout(5)
-        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
-        notify("READY=1")
-        assert manager.recv(100) == b"READY=1"
-        monkeypatch.setenv("WATCHDOG_USEC", "20000")
-        monkeypatch.setenv("WATCHDOG_PID", str(os.getpid()))
-
-        async def scene() -> None:
-            task = asyncio.create_task(keep_alive())
-            heard = [await asyncio.to_thread(manager.recv, 100) for _ in range(3)]
-            task.cancel()
-            assert heard == [b"WATCHDOG=1"] * 3
-
-        asyncio.run(scene())
-
-
-def test_no_service_manager_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
-    monkeypatch.setenv("WATCHDOG_USEC", "1000000")
-    monkeypatch.setenv("WATCHDOG_PID", "1")
-    notify("READY=1")
-    assert watchdog_s() is None
-    asyncio.run(keep_alive())
 
 
 def put(folder: Path, number: int, **about: object) -> str:

@@ -1,5 +1,6 @@
 """The service manager is told over a real datagram socket."""
 
+import asyncio
 import os
 import socket
 from collections.abc import Iterator
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from faintlink.acquisition.unattended.notify import Notifier
+from faintlink.core.service_manager import Notifier
 
 
 @pytest.fixture
@@ -63,3 +64,22 @@ def test_without_a_watchdog_for_this_process_nothing_is_told(manager: socket.soc
 def test_a_manager_that_is_gone_or_was_never_there_harms_nobody(tmp_path: Path) -> None:
     Notifier({"NOTIFY_SOCKET": str(tmp_path / "gone"), "WATCHDOG_USEC": "1000"}).alive()
     Notifier({}).ready()
+
+
+def test_an_event_loop_keeps_saying_that_it_runs(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(5)
+        environment = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "20000"}
+
+        async def scene() -> None:
+            task = asyncio.create_task(Notifier(environment).keep_alive())
+            heard = [await asyncio.to_thread(manager.recv, 100) for _ in range(3)]
+            task.cancel()
+            assert heard == [b"WATCHDOG=1"] * 3
+
+        asyncio.run(scene())
+
+
+def test_where_nobody_watches_keeping_alive_ends_at_once() -> None:
+    asyncio.run(Notifier({}).keep_alive())

@@ -5,6 +5,7 @@ Outside systemd every call does nothing. A message that cannot be sent is never 
 Sources: sd_notify(3), sd_watchdog_enabled(3).
 """
 
+import asyncio
 import logging
 import os
 import socket
@@ -57,6 +58,12 @@ class Notifier:
         if self._told_s is None or now - self._told_s >= _SHARE * self.watchdog_s:
             self._told_s = now
             self._send("WATCHDOG=1")
+
+    async def keep_alive(self) -> None:
+        """Say again and again that the event loop runs; ends at once where nobody watches."""
+        while self.watchdog_s is not None:
+            self.alive()
+            await asyncio.sleep(0.5 * self.watchdog_s)
 
     def _send(self, message: str) -> None:
         if not self._address:
