@@ -5,13 +5,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := demo-out
+NETWORK := demo-network-out
 PACKAGES := core drivers instruments acquisition postprocess delivery
 DOTTED := $(addprefix faintlink.,$(PACKAGES))
 
 say = @printf '\n== %s ==\n' "$(1)"
 
 .DEFAULT_GOAL := help
-.PHONY: FORCE help setup demo test test-slow lint types unit doctest package bench docs clean
+.PHONY: FORCE help setup demo demo-network test test-slow lint types unit doctest package bench docs clean
 
 help:  ## Show the targets.
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -44,6 +45,14 @@ demo: setup  ## Record a mock link, make a key of it, and show both in demo-out/
 	@trap 'test ! -d $(DEMO) || touch $(DEMO)/.made-by-demo' EXIT; trap 'exit 130' INT TERM; \
 	  echo '$(BIN)/faintlink demo --out $(DEMO)'; $(BIN)/faintlink demo --out $(DEMO)
 
+demo-network: setup  ## Share keys of two mock links over three sites, and encrypt with them: demo-network-out/.
+	$(call say,two mock links, three sites, one message between applications that share no link)
+	@if [ -e $(NETWORK) ] && [ ! -e $(NETWORK)/.made-by-demo ]; then \
+	  echo "$(NETWORK)/ exists and was not made by make demo-network: move it away first"; exit 1; fi
+	@rm -rf $(NETWORK)
+	@trap 'test ! -d $(NETWORK) || touch $(NETWORK)/.made-by-demo' EXIT; trap 'exit 130' INT TERM; \
+	  echo '$(BIN)/faintlink network demo --out $(NETWORK)'; $(BIN)/faintlink network demo --out $(NETWORK)
+
 test: setup lint types unit doctest docs package  ## Everything that must be green: what CI runs.
 	$(call say,all checks passed)
 
@@ -64,7 +73,7 @@ types: setup
 
 unit: setup
 	$(call say,tests: pytest without the slow ones)
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n auto --dist loadfile
 
 doctest: setup
 	$(call say,examples in docstrings)
@@ -95,4 +104,4 @@ $(STAMP)-bench: $(STAMP)
 clean:  ## Remove what the other targets made, the environment excepted.
 	rm -rf site dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .benchmarks
 	find $(PACKAGES) tests -name __pycache__ -type d -prune -exec rm -rf {} +
-	@if [ -e $(DEMO)/.made-by-demo ]; then rm -rf $(DEMO); fi
+	@for made in $(DEMO) $(NETWORK); do if [ -e $$made/.made-by-demo ]; then rm -rf $$made; fi; done

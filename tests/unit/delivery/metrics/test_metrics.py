@@ -74,7 +74,10 @@ def test_what_is_not_in_the_catalogue_is_refused(
         getattr(metrics, call)(*arguments, **labels)
 
 
-@pytest.mark.parametrize("value", [str(uuid.uuid4()), uuid.uuid4().hex, "a" * 97, "x\ny", 'x"', "", "ab" * 12])
+@pytest.mark.parametrize(
+    "value",
+    ["7e48d7f4-dfb3-4ed9-845c-38d5d184615b", "55d934199ba543148eebdf978b4c0e59", "a" * 97, "x\ny", 'x"', "", "ab" * 12],
+)
 def test_a_label_that_may_be_a_key_or_its_name_is_refused_and_not_repeated(metrics: Metrics, value: str) -> None:
     with pytest.raises(ConfigError) as refused:
         metrics.set("key_age_seconds", 1, peer=value)
