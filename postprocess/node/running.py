@@ -1,6 +1,7 @@
 """Put a node together from its home, link file and run, and run it to the end. What ``faintlink node`` calls."""
 
 import asyncio
+import hashlib
 import json
 import logging
 from collections.abc import Callable
@@ -8,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from faintlink.core import __version__
 from faintlink.core.config.link import LinkConfig, config_sha256
 from faintlink.core.entropy import OsEntropy
 from faintlink.core.errors import ConfigError
-from faintlink.core.runfile.folder import SIMULATION
+from faintlink.core.runfile.folder import SIMULATION, PartyRecording
+from faintlink.core.runfile.manifest import file_sha256
 from faintlink.core.symbols import Party
 from faintlink.postprocess.node.custody import Custody
 from faintlink.postprocess.node.events import BlockEnded
@@ -69,6 +72,9 @@ def run_node(
     origin = recording.context.get("origin", "unknown")
     about = {
         "run_id": recording.header.run_id,
+        "run_files_sha256": _files_digest(recording, follow=task.follow),
+        "recorded_by": recording.header.software_version,
+        "distilled_by": __version__,
         "link": task.link.name,
         "link_sha256": config_sha256(task.link),
         "origin": origin,
@@ -104,6 +110,17 @@ def run_node(
         )
         asyncio.run(loop.listen(on_listening or _say_port) if is_alice else loop.call())
     return kept.keys
+
+
+def _files_digest(recording: PartyRecording, *, follow: bool) -> str:
+    """Return what names the recording for good, so that a key can be traced to it: one digest over its files'.
+
+    A run that is followed has none yet; its manifest has each file's once it is sealed.
+    """
+    if follow:
+        return ""
+    digests = "".join(file_sha256(path) for path in recording.paths)
+    return hashlib.sha256(digests.encode()).hexdigest() if len(recording.paths) > 1 else digests
 
 
 def _heed(link: LinkConfig) -> None:

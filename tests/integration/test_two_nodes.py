@@ -1,5 +1,6 @@
 """Two nodes on the command line make the key that an analysis of both sides' files would make."""
 
+import hashlib
 import json
 import shutil
 import socket
@@ -70,6 +71,8 @@ def test_both_nodes_make_the_keys_of_an_analysis(
     assert all(stores[0].get(key).data == stores[1].get(key).data for key in stores[0].key_ids())
     about = [stores[1].about(key) for key in stores[1].key_ids()]
     assert not any(entry["usable"] for entry in about), "keys of a simulation protect nothing"
+    own = tmp_path / "site/bob/bob-0000.h5"
+    assert {entry["run_files_sha256"] for entry in about} == {hashlib.sha256(own.read_bytes()).hexdigest()}
     analysis = process(open_run([run]), load_link(link_file), OsEntropy())
     lines = (tmp_path / "homes/bob/journals").glob("*.jsonl")
     told = {entry["block"]: entry for line in next(lines).read_text().splitlines() for entry in [json.loads(line)]}
