@@ -93,6 +93,8 @@ class Timing(StrictModel):
     """How long requests in progress may take when the server stops."""
     self_test_every_s: Positive = 3600.0
     """How often the self-tests run again."""
+    forget_every_s: Positive = 60.0
+    """How often the store destroys what opens handed-out keys, and what its files remember of them."""
     keep_waiting_days: Positive = 30.0
     """How long a key waits for the slave's application to fetch it."""
 

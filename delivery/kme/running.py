@@ -170,7 +170,10 @@ async def _run(site: Site, gate: SelfTestGate, monitoring: Monitoring, on_ready:
         asked: list[web.BaseRunner] = [await serve_admin(site)]
         if site.config.monitoring_port is not None:
             asked.append(await serve_monitoring(monitoring, host="127.0.0.1", port=site.config.monitoring_port))
-        beside = [asyncio.create_task(work) for work in (manager.keep_alive(), _test_again(site, gate), site.watch())]
+        beside = [
+            asyncio.create_task(work)
+            for work in (manager.keep_alive(), _test_again(site, gate), forget_again(site), site.watch())
+        ]
         waiting = asyncio.create_task(stop.wait())
         manager.ready()
         on_ready(site)
@@ -198,6 +201,19 @@ async def _test_again(site: Site, gate: SelfTestGate) -> None:
             _log.critical("nothing is handed out any more: %s", error.message)
         except FaintlinkError as error:
             _log.error("the self-tests could not be noted: %s", error.message)
+
+
+async def forget_again(site: Site) -> None:
+    """Destroy, again and again, what would still open keys that were handed out."""
+    while True:
+        await asyncio.sleep(site.config.timing.forget_every_s)
+        try:
+            epochs = await site.thread.run(site.parts.store.forget_epochs)
+        except FaintlinkError as error:
+            _log.error("what opens handed-out keys could not be destroyed: %s", error.message)
+        else:
+            if epochs:
+                _log.info("%d epoch keys were destroyed", epochs)
 
 
 def read_again(site: Site) -> None:
