@@ -1,4 +1,4 @@
-"""Write lab_configs/link.schema.json and lab_configs/station.schema.json, for completion in editors.
+"""Write the schemas of link, station and network files into lab_configs/, for completion in editors.
 
 The first comes from the models of the link file, the second from the schema of QCoDeS with the classes of this project
 filled in; `qcodes.station.update_config_schema` would write the same below the user's home, with all of QCoDeS' own
@@ -18,6 +18,7 @@ from qcodes.station import SCHEMA_TEMPLATE_PATH
 import faintlink.drivers
 import faintlink.instruments.mocks
 from faintlink.core.config.link import LinkConfig
+from faintlink.delivery.network.config import SimulatedNetwork
 from faintlink.instruments.station_file import ENTRY_KEYS
 
 FOLDER = Path(__file__).resolve().parent.parent / "lab_configs"
@@ -26,6 +27,11 @@ FOLDER = Path(__file__).resolve().parent.parent / "lab_configs"
 def schema() -> str:
     """Return the JSON Schema of a link file."""
     return json.dumps(LinkConfig.model_json_schema(), indent=1) + "\n"
+
+
+def network_schema() -> str:
+    """Return the JSON Schema of a file of a simulated network."""
+    return json.dumps(SimulatedNetwork.model_json_schema(), indent=1) + "\n"
 
 
 def station_schema() -> str:
@@ -60,3 +66,4 @@ def instrument_types() -> list[str]:
 if __name__ == "__main__":
     (FOLDER / "link.schema.json").write_text(schema())
     (FOLDER / "station.schema.json").write_text(station_schema())
+    (FOLDER / "network.schema.json").write_text(network_schema())

@@ -10,13 +10,13 @@ master's site then gives the keys up.
 """
 
 import logging
-from collections import OrderedDict
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from faintlink.core.entropy import OsEntropy
 from faintlink.core.errors import DeliveryError, KeyExhaustedError, KeyUnknownError, ProtocolError, RemoteProtocolError
-from faintlink.delivery.keystore.model import Assignment, KeyState, Role
+from faintlink.delivery.keystore.model import Assignment, KeyRecord, KeyState, Role
 from faintlink.delivery.keystore.sealing import wipe
 from faintlink.delivery.keystore.store import KeyStore
 from faintlink.delivery.relay.hop import (
@@ -31,7 +31,7 @@ from faintlink.delivery.relay.packet import Answer, Errand, KeyName, Kind, Reque
 from faintlink.delivery.relay.proof import proof_of, split
 from faintlink.delivery.witness import Event, Fact, Witness
 
-_REMEMBERED = 2**16
+_GIVEN_UP = "given up by the master's site"
 _log = logging.getLogger(__name__)
 
 
@@ -83,8 +83,6 @@ class RelayNode:
         self._around = around
         self._store = store
         self._witness = witness
-        self._given_up: OrderedDict[str, None] = OrderedDict()
-        """Keys that are not taken in any more, should the request that carries them still be on its way."""
 
     def accept(self, peer: str, frame: bytes) -> bytes | Onward:
         """Judge a request that came from ``peer``, whom the caller has authenticated.
@@ -167,7 +165,7 @@ class RelayNode:
 
     def _take_in(self, opened: OpenedRequest) -> Answer:
         request, errand = opened.request, opened.request.errand
-        if errand.slave not in self._around.applications or not self._given_up.keys().isdisjoint(errand.key_ids):
+        if errand.slave not in self._around.applications or any(map(self._is_given_up, errand.keys)):
             return Answer(Verdict.REFUSED)
         if request.epsilon > errand.max_epsilon:
             return Answer(Verdict.LIMIT)
@@ -195,29 +193,45 @@ class RelayNode:
 
     def _give_up(self, request: Request) -> Answer:
         errand = request.errand
-        self._remember(errand.key_ids)
-        ours: list[KeyName] = []
-        for key in errand.keys:
-            try:
-                record = self._store.record(key.key_id)
-            except KeyUnknownError:
-                continue
-            if (record.peer, record.role) == (errand.route[0], Role.SLAVE):
-                ours.append(key)
+        if errand.slave not in self._around.applications:
+            return Answer(Verdict.REFUSED)
+        ours = [key for key in errand.keys if self._is_from(errand.route[0], key) or self._bar(errand, key)]
         if ours:
-            self._tell(Event.KEYS_VOIDED, replace(errand, keys=tuple(ours)), "given up by the master's site")
+            self._tell(Event.KEYS_VOIDED, replace(errand, keys=tuple(ours)), _GIVEN_UP)
         names = [key.key_id for key in ours]
-        voided = self._store.void(names, reason="given up by the master's site")
+        voided = self._store.void(names, reason=_GIVEN_UP)
         late = [name for name in names if name not in voided and self._store.record(name).state is KeyState.DELIVERED]
         return Answer(Verdict.DELIVERED if late else Verdict.VOIDED)
 
+    def _bar(self, errand: Errand, key: KeyName) -> bool:
+        """Take a name that is not known yet, so that its key is not taken in should it still be on its way.
+
+        The store keeps it: the request may come late, and after a restart.
+        """
+        if self._record(key) is not None:
+            return False
+        assignment = Assignment(key.key_id, key.bits, errand.master, errand.slave, ())
+        # Of random bits: should the site die before the name is given up, nobody can foresee what is behind it.
+        nothing = OsEntropy().draw((key.bits + 7) // 8, "barred name")
+        self._store.place(errand.route[0], assignment, nothing, role=Role.SLAVE, epsilon=1.0, blocks=())
+        return True
+
+    def _record(self, key: KeyName) -> KeyRecord | None:
+        try:
+            return self._store.record(key.key_id)
+        except KeyUnknownError:
+            return None
+
+    def _is_from(self, site: str, key: KeyName) -> bool:
+        record = self._record(key)
+        return record is not None and (record.peer, record.role) == (site, Role.SLAVE)
+
+    def _is_given_up(self, key: KeyName) -> bool:
+        record = self._record(key)
+        return record is not None and record.state is KeyState.VOID
+
     def _tell(self, event: Event, errand: Errand, what: str, epsilon: float = 0.0) -> None:
         tell(self._witness, event, errand, self._around.site, what=what, epsilon=epsilon)
-
-    def _remember(self, key_ids: list[str]) -> None:
-        self._given_up.update(dict.fromkeys(key_ids))
-        while len(self._given_up) > _REMEMBERED:
-            self._given_up.popitem(last=False)
 
 
 def tell(witness: Witness, event: Event, errand: Errand, site: str, *, what: str, epsilon: float = 0.0) -> None:

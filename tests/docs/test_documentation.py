@@ -18,7 +18,10 @@ from tests.docs.executing import SHELL, SHOWN, Page
 EXECUTED = (*SHELL, "python", "yaml", "yml")
 UNCOMMENTED: dict[tuple[str, str], dict[str, object]] = {
     ("README.md", "$ make demo "): {"not_run": "it installs everything first; `faintlink demo` has tests of its own"},
-    ("README.md", "$ .venv/bin/faintlink demo --two-nodes"): {"is_slow": True},
+    ("README.md", "$ .venv/bin/faintlink watch demo-out/run"): {
+        "is_slow": True,
+        "first": ("faintlink demo --out demo-out",),
+    },
     ("docs/reference/performance.md", "$ make bench"): {"not_run": "it installs other programs and takes minutes"},
     ("docs/reference/performance.md", "$ faintlink run"): {
         "not_run": "it records ten gigabytes in a quarter of an hour"

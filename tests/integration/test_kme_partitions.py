@@ -93,7 +93,8 @@ def test_partitions_leave_nothing_behind(tmp_path: Path, times: int) -> None:
             await asking
             await compare_until_equal(pair)
             check(pair, load, may_lose=0)
-            assert load.history.answers["enc_keys 503"] > 0
+            # Of three short partitions each may fall between two requests; of fifty some do not.
+            assert times < 50 or load.history.answers["enc_keys 503"] > 0
             print(f"{times} partitions: {len(load.history.master)} keys, {dict(load.history.answers)}")
 
     asyncio.run(scene())

@@ -41,6 +41,10 @@ def test_the_station_schema_is_that_of_the_drivers() -> None:
     assert (LAB / "station.schema.json").read_text() == generator("gen_schemas").station_schema(), "run it"
 
 
+def test_the_network_schema_is_that_of_the_model() -> None:
+    assert (LAB / "network.schema.json").read_text() == generator("gen_schemas").network_schema(), "run it"
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_a_shipped_file_fits_its_schema(name: str) -> None:
     jsonschema.validate(content(LAB / name), schema_of(name))

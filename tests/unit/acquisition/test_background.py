@@ -81,6 +81,7 @@ def test_a_signal_while_the_block_waits_for_the_end_seals_what_was_recorded(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     run = background(tmp_path / "run")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def interrupt() -> None:
         assert eventually(lambda: run.status.tags > 0)
@@ -90,8 +91,12 @@ def test_a_signal_while_the_block_waits_for_the_end_seals_what_was_recorded(
         with run:
             run_in_thread(interrupt)
 
-    with pytest.raises(KeyboardInterrupt):
-        script()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            script()
+    finally:
+        signal.signal(signal.SIGINT, before)
+        run.stop()
     assert run.report.interrupted
     assert run.report.tags > 0
 

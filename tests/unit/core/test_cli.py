@@ -69,7 +69,8 @@ def test_each_error_ends_with_its_exit_code_and_no_traceback(
 
 
 def test_every_branch_of_the_tree_has_an_exit_code() -> None:
-    for branch in errors.FaintlinkError.__subclasses__():
+    branches = [kind for kind in errors.FaintlinkError.__subclasses__() if kind.__module__ == errors.__name__]
+    for branch in branches:
         assert any(branch is kind for kind, _ in cli.EXIT_CODES)
 
 
