@@ -144,5 +144,5 @@ TestRelaying.settings = settings(max_examples=12, stateful_step_count=12, deadli
 
 
 @pytest.mark.slow
-class TestRelayingLong(Relaying.TestCase):  # type: ignore[name-defined, misc]
+class TestRelayingLong(Relaying.TestCase):  # type: ignore[misc, valid-type] # made by hypothesis
     settings = settings(max_examples=200, stateful_step_count=30, deadline=None, suppress_health_check=CHECKS)

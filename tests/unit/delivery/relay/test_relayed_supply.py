@@ -88,7 +88,9 @@ def test_delivery_is_told_before_it_happens_and_stops_when_it_cannot_be_told(lin
     sites._witness = Refusing()
     with pytest.raises(AuditError):
         asyncio.run(sites.new_keys(master="app-a", slave="app-c", number=1, bits=256))
-    (key_id,) = told[-1].about["key_ids"]  # type: ignore[misc, union-attr]
+    names = told[-1].about["key_ids"]
+    assert isinstance(names, list)
+    (key_id,) = names
     assert line.stores["a"].record(key_id).state is KeyState.VOID
 
 

@@ -69,7 +69,7 @@ def test_counts_are_those_of_bincount(codes: list[int], seed: int) -> None:
 @given(st.lists(st.integers(0, 1), max_size=40))
 def test_ones_and_repeats_are_those_of_numpy(values: list[int]) -> None:
     bits = np.array(values, np.uint8)
-    assert ones_and_repeats(bits) == (bits.sum(), np.count_nonzero(bits[1:] == bits[:-1]))
+    assert ones_and_repeats(bits) == (int(bits.sum()), int(np.count_nonzero(bits[1:] == bits[:-1])))
 
 
 @settings(deadline=None)
