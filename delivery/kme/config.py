@@ -121,6 +121,10 @@ class KmeConfig(StrictModel):
     """Unix socket for `faintlink kme status`."""
     monitoring_port: Port | None = None
     """Port on loopback for health and metrics; none without it."""
+    manifest: str | None = None
+    """Manifest of the installed files, which every self-test compares them with; not compared without it."""
+    anchors: str | None = None
+    """File of the audit log's anchors, best on another disk; beside the log without it."""
 
     @field_validator("peers")
     @classmethod

@@ -72,7 +72,8 @@ def opened_audit(folder: Path, config: KmeConfig) -> Iterator[AuditLog]:
     place.mkdir(exist_ok=True, mode=_PRIVATE)
     path, records = place / KEY_FILE, place / LOG_FOLDER
     key = AuditKey.open(path) if path.exists() or records.exists() else AuditKey.create(path)
-    log = AuditLog(records, key, anchors=place / ANCHORS_FILE, site=config.site)
+    anchors = folder / config.anchors if config.anchors else place / ANCHORS_FILE
+    log = AuditLog(records, key, anchors=anchors, site=config.site)
     try:
         yield log
     finally:
@@ -97,7 +98,7 @@ def serve(folder: Path, *, on_ready: Callable[[Site], None] = lambda _site: None
     config = load_kme(folder)
     _keep_memory_private()
     with opened_audit(folder, config) as log:
-        gate = SelfTestGate(log, site=config.site)
+        gate = SelfTestGate(log, site=config.site, manifest=folder / config.manifest if config.manifest else None)
         gate.run()
         with opened_store(folder, config) as store:
             site, monitor = _assemble(folder, config, store, log, gate)
