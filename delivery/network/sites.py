@@ -1,5 +1,6 @@
 """Sites of a small network in one process, over real TLS on loopback, filled from the folders of their nodes."""
 
+import secrets
 import socket
 import ssl
 from collections.abc import AsyncIterator, Sequence
@@ -27,7 +28,8 @@ from faintlink.delivery.selftest.gate import SelfTestGate
 
 _SHARE_RESERVE = 50
 """Per cent."""
-_PORTS = range(20_000, 60_000, 100)
+_PORTS = range(20_000, 32_000, 50)
+"""Below those that Linux gives to outgoing connections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,10 @@ async def running(
             log = stack.enter_context(opened_audit(folder / name, config))
             store = stack.enter_context(opened_store(folder / name, config))
             sites[name] = await _start(stack, folder / name, config, store, log, network=network, links=links)
+        # Those that started first have called in vain, and would call again after a pause.
+        for one in sites.values():
+            for line in one.site.lines.values():
+                await line.compare()
         yield sites
 
 
@@ -129,8 +135,10 @@ def _keep_for_relay(path: Path) -> None:
 
 
 def _free_ports(count: int) -> int:
-    """Return the first of so many neighbouring ports that are free now."""
-    for first in _PORTS:
+    """Return the first of so many neighbouring ports, all of which are free now."""
+    # From anywhere on: two networks that are made at one time shall not both take the first.
+    start = secrets.randbelow(len(_PORTS))
+    for first in (*_PORTS[start:], *_PORTS[:start]):
         if all(_is_free(port) for port in range(first, first + count)):
             return first
     raise ConfigError(f"no {count} neighbouring ports are free on this machine", hint="end other servers")
