@@ -28,7 +28,7 @@ from faintlink.delivery.selftest.gate import SelfTestGate
 
 _SHARE_RESERVE = 50
 """Per cent."""
-_PORTS = range(20_000, 32_000, 50)
+_PORTS: Sequence[int] = range(20_000, 32_000, 50)
 """Below those that Linux gives to outgoing connections."""
 
 
