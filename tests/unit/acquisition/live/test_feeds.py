@@ -1,5 +1,6 @@
 """Feeds bring what is there, say what went wrong, and end when they are told to."""
 
+import socket
 import threading
 from collections.abc import Callable
 from io import StringIO
@@ -104,8 +105,9 @@ def test_a_relay_passes_on_what_comes_and_the_end() -> None:
             emit(Snapshot(tags=1))
         emit(DONE)
 
-    with StatisticsPublisher("tcp://127.0.0.1:*") as free:
-        address = free.address
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{probe.getsockname()[1]}"
     results: list[int] = []
     thread = run_in_thread(lambda: results.append(relay(Feed(work), address)))
     with published_feed(address) as listener:
