@@ -10,34 +10,30 @@ NIST leaves alpha between 2**-20 and 2**-40. A site draws many millions of bits 
 Sources: NIST SP 800-90B (January 2018), 4.4.1 (repetition count), 4.4.2 (adaptive proportion, W = 1024 for bits).
 """
 
-import math
-
 import numpy as np
-from scipy.special import bdtrc
 
 from faintlink.core.errors import ConfigError
+from faintlink.core.health_cutoffs import proportion_cutoff, repetition_cutoff
 from faintlink.core.units import Bits
 
 WINDOW_BITS = 1024
 """Window of the adaptive proportion test for binary sources."""
 
 
-def repetition_cutoff(min_entropy: float, false_alarm: float) -> int:
-    """Return how many equal bits in a row raise the alarm: 1 + ceil(-log2(alpha) / H)."""
-    _check(min_entropy, false_alarm)
-    return 1 + math.ceil(-math.log2(false_alarm) / min_entropy)
+def bit_cutoffs(min_entropy: float, false_alarm: float) -> tuple[int, int]:
+    """Return the cutoffs of repetition count and adaptive proportion for bits.
 
-
-def proportion_cutoff(min_entropy: float, false_alarm: float, window: int = WINDOW_BITS) -> int:
-    """Return how many bits of a window that equal its first raise the alarm.
-
-    Notes
-    -----
-    1 + critbinom(W, 2**-H, 1 - alpha): one more than the least k with P[Bin(W, 2**-H) > k] <= alpha.
+    Raises
+    ------
+    ConfigError
+        One of the parameters makes no sense.
     """
-    _check(min_entropy, false_alarm)
-    counts = np.arange(window + 1)
-    return min(window, 1 + int(np.argmax(bdtrc(counts, window, 2.0**-min_entropy) <= false_alarm)))
+    if not (0.0 < min_entropy <= 1.0 and 0.0 < false_alarm <= 2.0**-20):
+        raise ConfigError(
+            f"a bit has 0 to 1 bits of entropy and alpha is at most 2**-20, got {min_entropy} and {false_alarm}",
+            hint="take the entropy from the source's own evaluation, and 2**-40",
+        )
+    return repetition_cutoff(min_entropy, false_alarm), proportion_cutoff(min_entropy, false_alarm, WINDOW_BITS)
 
 
 class RepetitionCount:
@@ -87,11 +83,3 @@ class AdaptiveProportion:
             self._seen = (self._seen + part.size) % self.window
             at += part.size
         return alarm
-
-
-def _check(min_entropy: float, false_alarm: float) -> None:
-    if not (0.0 < min_entropy <= 1.0 and 0.0 < false_alarm <= 2.0**-20):
-        raise ConfigError(
-            f"a bit has 0 to 1 bits of entropy and alpha is at most 2**-20, got {min_entropy} and {false_alarm}",
-            hint="take the entropy from the source's own evaluation, and 2**-40",
-        )

@@ -12,12 +12,7 @@ import numpy as np
 
 from faintlink.core.entropy import Entropy
 from faintlink.core.errors import SelfTestError
-from faintlink.delivery.selftest.health import (
-    AdaptiveProportion,
-    RepetitionCount,
-    proportion_cutoff,
-    repetition_cutoff,
-)
+from faintlink.delivery.selftest.health import AdaptiveProportion, RepetitionCount, bit_cutoffs
 
 STARTUP_BITS = 1024
 FALSE_ALARM = 2.0**-40
@@ -46,8 +41,8 @@ class HealthTestedEntropy:
 
     def __init__(self, source: Entropy, *, min_entropy: float = 1.0, false_alarm: float = FALSE_ALARM) -> None:
         self._source = source
-        self._repetition = RepetitionCount(repetition_cutoff(min_entropy, false_alarm))
-        self._proportion = AdaptiveProportion(proportion_cutoff(min_entropy, false_alarm))
+        repetition, proportion = bit_cutoffs(min_entropy, false_alarm)
+        self._repetition, self._proportion = RepetitionCount(repetition), AdaptiveProportion(proportion)
         self._failed = ""
         self._lock = threading.Lock()
         self.tested_bits = 0

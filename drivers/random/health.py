@@ -7,42 +7,17 @@ message names a byte.
 Sources: NIST SP 800-90B (January 2018), 4.4.1 (repetition count), 4.4.2 (adaptive proportion), 4.3 (start-up).
 """
 
-import math
-
 import numpy as np
 import numpy.typing as npt
 
 from faintlink.core.errors import ConfigError, HardwareError
+from faintlink.core.health_cutoffs import proportion_cutoff, repetition_cutoff
 
 WINDOW_SAMPLES = 512
 """Window of the adaptive proportion test for samples that are not bits (4.4.2)."""
 STARTUP_SAMPLES = 1024
 """Least number of samples that the start-up test takes (4.3)."""
 BITS_PER_SAMPLE = 8
-
-
-def repetition_cutoff(min_entropy: float, false_alarm: float) -> int:
-    """Return how many equal samples in a row are too many: 1 + ceil(-log2(false_alarm) / min_entropy)."""
-    return 1 + math.ceil(-math.log2(false_alarm) / min_entropy)
-
-
-def proportion_cutoff(min_entropy: float, false_alarm: float, window: int = WINDOW_SAMPLES) -> int:
-    """Return how many equal samples in a window are too many.
-
-    Notes
-    -----
-    One more than the least k for which Binomial(window, 2**-min_entropy) exceeds k with at most ``false_alarm``.
-    """
-    chance = 2.0**-min_entropy
-    tail, k = 0.0, window
-    while k > 0:
-        log_term = math.lgamma(window + 1) - math.lgamma(k + 1) - math.lgamma(window - k + 1)
-        log_term += k * math.log(chance) + (window - k) * math.log1p(-chance)
-        tail += math.exp(log_term)
-        if tail > false_alarm:
-            break
-        k -= 1
-    return min(window, k + 1)
 
 
 class HealthTests:
@@ -70,7 +45,7 @@ class HealthTests:
             )
         self.repetition_cutoff = repetition_cutoff(min_entropy, false_alarm)
         """Length of a run that is refused."""
-        self.proportion_cutoff = proportion_cutoff(min_entropy, false_alarm)
+        self.proportion_cutoff = proportion_cutoff(min_entropy, false_alarm, WINDOW_SAMPLES)
         """Count of equal samples in a window that is refused."""
         self._last = -1
         self._run = 0

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 
 from faintlink.core.errors import ConfigError, ConnectionLostError, HardwareError
-from faintlink.drivers.random.health import HealthTests, proportion_cutoff, repetition_cutoff
+from faintlink.core.health_cutoffs import proportion_cutoff, repetition_cutoff
+from faintlink.drivers.random.health import HealthTests
 from faintlink.drivers.random.quantis import IdqQuantis
 from faintlink.instruments.conformance.bench_suites import RandomSourceTests
 from faintlink.instruments.emulators.quantis import EmulatedQuantis
@@ -46,7 +47,7 @@ def test_the_cutoff_of_repetitions_is_that_of_the_standard(entropy: float, log_a
 def test_the_cutoff_of_proportions_is_one_more_than_the_binomial_quantile(entropy: float, log_alarm: int) -> None:
     # SP 800-90B 4.4.2: C = 1 + CRITBINOM(W, 2**-H, 1 - alpha); scipy's inverse survival function is the judge.
     expected = 1 + int(binom.isf(2.0**-log_alarm, 512, 2.0**-entropy))
-    assert proportion_cutoff(entropy, 2.0**-log_alarm) == min(512, expected)
+    assert proportion_cutoff(entropy, 2.0**-log_alarm, 512) == min(512, expected)
 
 
 def reference(data: bytes) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from faintlink.delivery.commands.evidence import evidence
 from faintlink.delivery.commands.selftest import selftest
 from faintlink.delivery.commands.zeroize import WISHES, zeroize
 from faintlink.delivery.evidence.families import CLAIM
-from faintlink.delivery.selftest.health import proportion_cutoff, repetition_cutoff
+from faintlink.delivery.selftest.health import bit_cutoffs
 from faintlink.delivery.selftest.source import FALSE_ALARM
 from tests.data import ROOT
 
@@ -51,7 +51,7 @@ def test_every_attack_that_was_measured_is_in_the_threat_model() -> None:
 
 
 def test_the_figures_of_the_health_tests_are_those_of_the_program() -> None:
-    repetition, proportion = repetition_cutoff(1.0, FALSE_ALARM), proportion_cutoff(1.0, FALSE_ALARM)
+    repetition, proportion = bit_cutoffs(1.0, FALSE_ALARM)
     assert FALSE_ALARM == 2.0**-40
     assert f"{repetition} equal bits in a row, or {proportion} of a window of 1024" in COMPLIANCE.replace("\n", " ")
 

@@ -15,8 +15,7 @@ from faintlink.core.units import Bits
 from faintlink.delivery.selftest.health import (
     AdaptiveProportion,
     RepetitionCount,
-    proportion_cutoff,
-    repetition_cutoff,
+    bit_cutoffs,
 )
 from faintlink.delivery.selftest.source import STARTUP_BITS, HealthTestedEntropy
 
@@ -34,8 +33,7 @@ TABLE = [
 
 @pytest.mark.parametrize(("entropy", "alpha", "repetition", "proportion"), TABLE)
 def test_the_cutoffs_are_those_of_the_table(entropy: float, alpha: float, repetition: int, proportion: int) -> None:
-    assert repetition_cutoff(entropy, alpha) == repetition
-    assert proportion_cutoff(entropy, alpha) == proportion
+    assert bit_cutoffs(entropy, alpha) == (repetition, proportion)
 
 
 @pytest.mark.parametrize("alpha", [2.0**-20, 2.0**-30, 2.0**-40])
@@ -46,13 +44,13 @@ def test_the_proportion_cutoff_of_fair_bits_is_exact(alpha: float) -> None:
     while tail + math.comb(1024, k) <= limit:
         tail += math.comb(1024, k)
         k -= 1
-    assert proportion_cutoff(1.0, alpha) == k + 1
+    assert bit_cutoffs(1.0, alpha)[1] == k + 1
 
 
 @pytest.mark.parametrize(("entropy", "alpha"), [(0.0, 2**-20), (1.1, 2**-20), (1.0, 2**-19), (1.0, 0.0)])
 def test_senseless_parameters_are_refused(entropy: float, alpha: float) -> None:
     with pytest.raises(ConfigError):
-        repetition_cutoff(entropy, alpha)
+        bit_cutoffs(entropy, alpha)
 
 
 def repetition_by_definition(bits: list[int], cutoff: int) -> int | None:
@@ -105,7 +103,7 @@ def test_both_tests_alarm_where_the_definition_does_however_the_stream_is_cut(
 @pytest.mark.parametrize("value", [0, 1])
 @pytest.mark.parametrize("alpha", [2.0**-20, 2.0**-40])
 def test_a_stuck_source_is_found_within_the_cutoff(value: int, alpha: float) -> None:
-    cutoff = repetition_cutoff(1.0, alpha)
+    cutoff, _ = bit_cutoffs(1.0, alpha)
     good = np.array([0, 1] * 500 + [1 - value], np.uint8)
     alarm = first_alarm(RepetitionCount(cutoff), [good, np.full(cutoff, value, np.uint8)])
     assert alarm == good.size + cutoff - 1
@@ -113,14 +111,14 @@ def test_a_stuck_source_is_found_within_the_cutoff(value: int, alpha: float) -> 
 
 def test_a_source_with_sixty_five_per_cent_of_ones_is_found() -> None:
     bits = (np.random.default_rng(1).random(200 * 1024) < 0.65).astype(np.uint8)
-    assert first_alarm(AdaptiveProportion(proportion_cutoff(1.0, 2.0**-20)), [bits]) is not None
+    assert first_alarm(AdaptiveProportion(bit_cutoffs(1.0, 2.0**-20)[1]), [bits]) is not None
 
 
 @pytest.mark.slow
 def test_false_alarms_in_a_million_windows_are_as_rare_as_claimed() -> None:
     """alpha = 2**-20 a window: 0.95 alarms are expected in 10**6 windows, more than 5 come with a chance of 4e-4."""
     rng = np.random.default_rng(20)
-    cutoff = proportion_cutoff(1.0, 2.0**-20)
+    _, cutoff = bit_cutoffs(1.0, 2.0**-20)
     alarms = 0
     for _ in range(100):
         windows = np.unpackbits(np.frombuffer(rng.bytes(10_000 * 128), np.uint8)).reshape(10_000, 1024)
