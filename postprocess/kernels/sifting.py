@@ -8,25 +8,21 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from faintlink.core.symbols import BASIS_SHIFT, BIT_MASK, INTENSITY_SHIFT, MAX_INTENSITIES, SYNC_FLAG
 from faintlink.core.units import Bits, Slots
 from faintlink.postprocess.kernels.parity import Int
 
 Codes = npt.NDArray[np.uint8]
+_LANES = 4
+_LEVEL = MAX_INTENSITIES - 1
+"""Bits of an intensity: an index within them cannot leave its table."""
 
 
 @njit(cache=True, nogil=True)
-def keep_equal_bases(
-    codes: Codes,
-    found: npt.NDArray[np.bool_],
-    bases: Codes,
-    out_kept: Bits,
-    out_intensity: Codes,
-    out_key: Bits,
-    out_key_intensity: Codes,
-    out_test: Bits,
-    out_test_intensity: Codes,
-) -> tuple[Int, Int]:
-    """Keep the detections with equal bases; return how many are of the key and of the test basis. O(n).
+def mark_equal_bases(
+    codes: Codes, found: npt.NDArray[np.bool_], bases: Codes, out_kept: Bits, out_intensity: Codes
+) -> Int:
+    """Mark the detections with equal bases and return how many there are, in O(n).
 
     Parameters
     ----------
@@ -38,26 +34,20 @@ def keep_equal_bases(
         (n,), filled: 1 for each that is kept; slots of the public pattern are not.
     out_intensity
         (n,), filled with the intensities of those kept, in order.
-    out_key, out_key_intensity, out_test, out_test_intensity
-        (n,), filled with bits and intensities of those kept, by basis.
     """
-    kept = key = test = np.int64(0)
+    rows = np.int64(0)
     for i in range(codes.size):
-        code, basis = np.int64(codes[i]), np.int64(bases[i])
-        bit, intensity = code & 1, (code >> 2) & 3
-        keep = np.int64(found[i]) & ~(code >> 7) & ~((code >> 1) ^ basis) & 1
+        code = np.int64(codes[i])
+        in_pattern = np.int64(code & SYNC_FLAG != 0)
+        keep = np.int64(found[i]) & ~in_pattern & ~((code >> BASIS_SHIFT) ^ np.int64(bases[i])) & 1
         out_kept[i] = keep
-        out_intensity[kept] = intensity
-        out_key[key], out_key_intensity[key] = bit, intensity
-        out_test[test], out_test_intensity[test] = bit, intensity
-        kept += keep
-        test += keep & basis
-        key += keep & ~basis
-    return key, test
+        out_intensity[rows] = (code >> INTENSITY_SHIFT) & _LEVEL
+        rows += keep
+    return rows
 
 
 @njit(cache=True, nogil=True)
-def keep_marked(
+def split_marked(
     outcomes: Codes,
     kept: Bits,
     intensity: Codes,
@@ -66,12 +56,12 @@ def keep_marked(
     out_test: Bits,
     out_test_intensity: Codes,
 ) -> tuple[Int, Int]:
-    """Keep the detections that are marked; return how many are of the key and of the test basis. O(n).
+    """Divide the detections that are marked by their basis; return how many are of the key and of the test basis. O(n).
 
     Parameters
     ----------
     outcomes
-        (n,) outcome of each detection: 2 basis + bit.
+        (n,) whose two lowest bits are basis and bit: an outcome, or a setting code.
     kept
         (n,) 1 for each that is kept.
     intensity
@@ -83,7 +73,7 @@ def keep_marked(
     last = intensity.size - 1
     for i in range(outcomes.size if intensity.size else 0):
         outcome, keep = np.int64(outcomes[i]), np.int64(kept[i])
-        basis, bit = outcome >> 1, outcome & 1
+        basis, bit = (outcome >> BASIS_SHIFT) & 1, outcome & BIT_MASK
         level = intensity[at if at < last else last]
         out_key[key], out_key_intensity[key] = bit, level
         out_test[test], out_test_intensity[test] = bit, level
@@ -100,22 +90,19 @@ def tally(intensity: Codes, wrong: npt.NDArray[np.bool_], out_counts: npt.NDArra
     Parameters
     ----------
     intensity
-        (n,) below 4.
+        (n,) below `MAX_INTENSITIES`.
     wrong
         (n,) which differ; empty if nobody knows yet.
     out_counts
-        (2, 4), added to: detections and errors.
+        (2, `MAX_INTENSITIES`), added to: detections and errors.
     """
-    # Four rows in turn: one counter alone would have to wait for its own last store.
-    lanes = np.zeros((4, 8), np.int64)
+    # Some rows in turn: one counter alone would have to wait for its own last store.
+    lanes = np.zeros((_LANES, 2, MAX_INTENSITIES), np.int64)
     for i in range(intensity.size):
-        lanes[i & 3, np.int64(intensity[i]) & 3] += 1
+        lanes[i % _LANES, 0, intensity[i] & _LEVEL] += 1
     for i in range(wrong.size):
-        lanes[i & 3, 4 + (np.int64(intensity[i]) & 3)] += wrong[i]
-    for lane in range(4):
-        for level in range(4):
-            out_counts[0, level] += lanes[lane, level]
-            out_counts[1, level] += lanes[lane, 4 + level]
+        lanes[i % _LANES, 1, intensity[i] & _LEVEL] += wrong[i]
+    out_counts += lanes.sum(axis=0)
 
 
 @njit(cache=True, nogil=True)

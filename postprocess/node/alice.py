@@ -18,7 +18,7 @@ from faintlink.core.errors import RemoteProtocolError
 from faintlink.core.records import DecoyCounts, SecretKey
 from faintlink.core.symbols import Party
 from faintlink.core.units import Bits, Slots
-from faintlink.postprocess.kernels.sifting import keep_equal_bases
+from faintlink.postprocess.kernels.sifting import mark_equal_bases
 from faintlink.postprocess.node.attempts import Attempts
 from faintlink.postprocess.node.distilling import (
     SEED_BYTES,
@@ -158,10 +158,10 @@ def _sift(lookup: Lookup, levels: int) -> Steps[tuple[Kept, DecoyCounts, tuple[M
 def _keep(
     codes: npt.NDArray[np.uint8], found: npt.NDArray[np.bool_], bases: npt.NDArray[np.uint8]
 ) -> tuple[Sifted, Kept]:
-    marks, intensity, *parts = (np.empty(codes.size, np.uint8) for _ in range(6))
-    key, test = keep_equal_bases(codes, found, bases, marks, intensity, *parts)
-    kept = Kept(parts[0][:key], parts[1][:key], parts[2][:test], parts[3][:test])
-    return Sifted(marks, intensity[: kept.size], kept.test), kept
+    marks, intensity = np.empty(codes.size, np.uint8), np.empty(codes.size, np.uint8)
+    levels = intensity[: mark_equal_bases(codes, found, bases, marks, intensity)]
+    kept = Kept.of(codes, marks, levels)
+    return Sifted(marks, levels, kept.test), kept
 
 
 def _reconcile(

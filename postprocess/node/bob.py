@@ -17,7 +17,6 @@ from faintlink.core.errors import RemoteProtocolError
 from faintlink.core.records import DecoyCounts, SecretKey
 from faintlink.core.symbols import Party
 from faintlink.core.units import Bits
-from faintlink.postprocess.kernels.sifting import keep_marked
 from faintlink.postprocess.node.attempts import Attempts
 from faintlink.postprocess.node.distilling import (
     Amplify,
@@ -147,17 +146,11 @@ def _sift(detections: stage.Detections, levels: int) -> Steps[tuple[Kept, DecoyC
         raise RemoteProtocolError("the sifted detections do not fit those that were sent")
     if heard.intensities.size and int(heard.intensities.max()) >= levels:
         raise RemoteProtocolError("an intensity is named that the link does not have")
-    kept = yield from work(partial(_keep, outcomes, heard))
+    kept = yield from work(partial(Kept.of, outcomes, heard.kept, heard.intensities))
     if heard.test_bits.size != kept.test.size:
         raise RemoteProtocolError(f"{heard.test_bits.size} test bits, expected {kept.test.size}")
     yield Say(Tested(kept.test))
     return kept, (yield from work(partial(kept.counts, heard.test_bits, levels)))
-
-
-def _keep(outcomes: npt.NDArray[np.uint8], heard: Sifted) -> Kept:
-    parts = [np.empty(outcomes.size, np.uint8) for _ in range(4)]
-    key, test = keep_marked(outcomes, heard.kept, heard.intensities, *parts)
-    return Kept(parts[0][:key], parts[1][:key], parts[2][:test], parts[3][:test])
 
 
 def _reconcile(

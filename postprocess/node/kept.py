@@ -9,7 +9,7 @@ from faintlink.core.errors import LocalProtocolError
 from faintlink.core.records import DecoyCounts
 from faintlink.core.symbols import MAX_INTENSITIES
 from faintlink.core.units import Bits
-from faintlink.postprocess.kernels.sifting import tally
+from faintlink.postprocess.kernels.sifting import split_marked, tally
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,6 +24,25 @@ class Kept:
     """(t,) uint8, this side's bits of the test basis."""
     test_intensity: npt.NDArray[np.uint8]
     """(t,) uint8."""
+
+    @classmethod
+    def of(
+        cls, outcomes: npt.NDArray[np.uint8], marks: npt.NDArray[np.uint8], intensity: npt.NDArray[np.uint8]
+    ) -> "Kept":
+        """Return what a side keeps of its detections.
+
+        Parameters
+        ----------
+        outcomes
+            (n,) uint8 whose two lowest bits are basis and bit: Bob's outcomes, or Alice's setting codes.
+        marks
+            (n,) uint8, 1 for each that is kept.
+        intensity
+            (k,) uint8 of those kept.
+        """
+        parts = [np.empty(outcomes.size, np.uint8) for _ in range(4)]
+        key, test = split_marked(outcomes, marks, intensity, *parts)
+        return cls(parts[0][:key], parts[1][:key], parts[2][:test], parts[3][:test])
 
     @property
     def size(self) -> int:

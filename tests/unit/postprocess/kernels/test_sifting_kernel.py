@@ -10,10 +10,10 @@ from faintlink.core.errors import LocalProtocolError
 from faintlink.core.symbols import is_sync, setting_basis, setting_bit, setting_intensity
 from faintlink.postprocess.kernels.sifting import (
     add_steps,
-    keep_equal_bases,
-    keep_marked,
     longest_step,
+    mark_equal_bases,
     ones_and_repeats,
+    split_marked,
     steps_between,
     tally,
 )
@@ -32,7 +32,8 @@ def arrays(codes: list[int], seed: int) -> tuple[npt.NDArray[np.uint8], npt.NDAr
 def test_equal_bases_are_kept_as_by_masks(codes: list[int], seed: int) -> None:
     code, found, bases = arrays(codes, seed)
     marks, intensity, *parts = (np.empty(code.size, np.uint8) for _ in range(6))
-    key, test = keep_equal_bases(code, found, bases, marks, intensity, *parts)
+    rows = mark_equal_bases(code, found, bases, marks, intensity)
+    key, test = split_marked(code, marks, intensity[:rows], *parts)
     keep = found & ~is_sync(code) & (setting_basis(code) == bases)
     assert np.array_equal(marks.astype(bool), keep)
     assert np.array_equal(intensity[: key + test], setting_intensity(code[keep]))
@@ -48,7 +49,7 @@ def test_marked_detections_are_kept_as_by_masks(codes: list[int], seed: int) -> 
     code, found, _ = arrays(codes, seed)
     outcomes, levels = code & np.uint8(3), setting_intensity(code[found])
     parts = [np.empty(code.size, np.uint8) for _ in range(4)]
-    key, test = keep_marked(outcomes, found.astype(np.uint8), levels, *parts)
+    key, test = split_marked(outcomes, found.astype(np.uint8), levels, *parts)
     kept = outcomes[found]
     for basis, rows, (bits, own) in ((0, key, parts[:2]), (1, test, parts[2:])):
         assert np.array_equal(bits[:rows], kept[kept >> 1 == basis] & 1)
