@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from aiohttp import web
@@ -18,7 +19,7 @@ from faintlink.delivery.audit.log import AuditLog
 from faintlink.delivery.audit.signing import AuditKey
 from faintlink.delivery.audit.site import ANCHORS_FILE, KEY_FILE, LOG_FOLDER
 from faintlink.delivery.etsi014.pool_link import POOL_PATH
-from faintlink.delivery.health import Monitoring, serve_monitoring
+from faintlink.delivery.health import serve_monitoring
 from faintlink.delivery.keystore.sealing import FileMasterKey
 from faintlink.delivery.keystore.sqlite import SqliteKeyStore
 from faintlink.delivery.keystore.store import KeyStore
@@ -95,14 +96,29 @@ def serve(folder: Path, *, on_ready: Callable[[Site], None] = lambda _site: None
     ConfigError, StoreError, AuditError, SelfTestError
         It cannot start.
     """
-    config = load_kme(folder)
     _keep_memory_private()
+    with opened_site(folder) as opened:
+        asyncio.run(_run(opened, on_ready))
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedSite:
+    """A site that is ready to be started: its self-tests have passed, and its log and store are open."""
+
+    site: Site
+    gate: SelfTestGate
+    monitor: SiteMonitor
+
+
+@contextmanager
+def opened_site(folder: Path) -> Iterator[OpenedSite]:
+    """Put the site in ``folder`` together; raises as `serve`."""
+    config = load_kme(folder)
     with opened_audit(folder, config) as log:
         gate = SelfTestGate(log, site=config.site, manifest=folder / config.manifest if config.manifest else None)
         gate.run()
         with opened_store(folder, config) as store:
-            site, monitor = _assemble(folder, config, store, log, gate)
-            asyncio.run(_run(site, gate, monitor.monitoring, on_ready))
+            yield _assemble(folder, config, store, log, gate)
 
 
 def _keep_memory_private() -> None:
@@ -112,9 +128,7 @@ def _keep_memory_private() -> None:
         _log.warning("other processes of this user can read this one's memory: prctl failed")
 
 
-def _assemble(
-    folder: Path, config: KmeConfig, store: SqliteKeyStore, log: AuditLog, gate: SelfTestGate
-) -> tuple[Site, SiteMonitor]:
+def _assemble(folder: Path, config: KmeConfig, store: SqliteKeyStore, log: AuditLog, gate: SelfTestGate) -> OpenedSite:
     lines: dict[str, PeerLine] = {}
     monitor = SiteMonitor.make(
         config.site,
@@ -138,7 +152,7 @@ def _assemble(
     site = _site(folder, config, parts, store)
     # The monitor is there before the lines that it looks at.
     lines = site.lines
-    return site, monitor
+    return OpenedSite(site, gate, monitor)
 
 
 def _site(folder: Path, config: KmeConfig, parts: Parts, store: SqliteKeyStore) -> Site:
@@ -161,7 +175,8 @@ def _node_folders(folder: Path, config: KmeConfig, store: KeyStore, witness: Wit
     }
 
 
-async def _run(site: Site, gate: SelfTestGate, monitoring: Monitoring, on_ready: Callable[[Site], None]) -> None:
+async def _run(opened: OpenedSite, on_ready: Callable[[Site], None]) -> None:
+    site = opened.site
     stop, manager = asyncio.Event(), Notifier()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -170,10 +185,12 @@ async def _run(site: Site, gate: SelfTestGate, monitoring: Monitoring, on_ready:
     async with site:
         asked: list[web.BaseRunner] = [await serve_admin(site)]
         if site.config.monitoring_port is not None:
-            asked.append(await serve_monitoring(monitoring, host="127.0.0.1", port=site.config.monitoring_port))
+            asked.append(
+                await serve_monitoring(opened.monitor.monitoring, host="127.0.0.1", port=site.config.monitoring_port)
+            )
         beside = [
             asyncio.create_task(work)
-            for work in (manager.keep_alive(), _test_again(site, gate), forget_again(site), site.watch())
+            for work in (manager.keep_alive(), _test_again(site, opened.gate), forget_again(site), site.watch())
         ]
         waiting = asyncio.create_task(stop.wait())
         manager.ready()

@@ -32,8 +32,6 @@ class DistilledLink:
     qber: float
     """Of the key basis."""
     key_bits: int
-    epsilons: dict[str, float]
-    """Security parameter by key name."""
     folder: Path
     """Holds ``keys/alice`` and ``keys/bob``."""
 
@@ -94,7 +92,7 @@ def _run(command: list[str]) -> tuple[int, str]:
 
 def _read(folder: Path, between: tuple[str, str]) -> DistilledLink:
     analysis = json.loads((folder / "analysis.json").read_text(encoding="utf-8"))
-    summary, keys = analysis["summary"], FileKeyStore(folder / "keys" / Party.ALICE.value)
+    summary = analysis["summary"]
     rates = [block["qber_key"]["rate"] for block in analysis["blocks"] if block["key_bits"]]
     return DistilledLink(
         between,
@@ -102,6 +100,5 @@ def _read(folder: Path, between: tuple[str, str]) -> DistilledLink:
         duration_s=summary["duration_s"],
         qber=max(rates),
         key_bits=summary["key_bits"],
-        epsilons={key_id: float(keys.about(key_id)["epsilon"]) for key_id in keys.key_ids()},
         folder=folder,
     )

@@ -5,47 +5,23 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing
-from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
 from faintlink.core.errors import ConfigError
-from faintlink.delivery.audit.log import AuditLog
 from faintlink.delivery.etsi014.client import Client014
-from faintlink.delivery.keystore.ingest import FolderIngest
-from faintlink.delivery.keystore.store import KeyStore
-from faintlink.delivery.kme.config import FILE_NAME, KmeConfig, load_kme
-from faintlink.delivery.kme.peers import PeerLine
+from faintlink.delivery.kme.config import FILE_NAME
 from faintlink.delivery.kme.provision import Plan, application_of, make_sites
-from faintlink.delivery.kme.running import GatedWitness, opened_audit, opened_store
-from faintlink.delivery.kme.site import Parts
-from faintlink.delivery.metrics.site import SiteMonitor
+from faintlink.delivery.kme.running import OpenedSite, opened_site
 from faintlink.delivery.network.links import DistilledLink
 from faintlink.delivery.relay.routes import NetworkMap, load_map
-from faintlink.delivery.relay.site import RelayingSite
-from faintlink.delivery.selftest.gate import SelfTestGate
 
+_NETWORK_FILE = "demo.network.yaml"
 _SHARE_RESERVE = 50
 """Per cent."""
 _PORTS: Sequence[int] = range(20_000, 32_000, 50)
 """Below those that Linux gives to outgoing connections."""
-
-
-@dataclass(frozen=True, slots=True)
-class RunningSite:
-    """One site."""
-
-    site: RelayingSite
-    monitor: SiteMonitor
-
-    def client(self) -> Client014:
-        """Return the connection of the site's application, as ETSI GS QKD 014 has it."""
-        name = self.site.config.site
-        bundle = self.site.folder / "applications" / application_of(name)
-        context = ssl.create_default_context(cafile=str(bundle / "authority.crt"))
-        context.load_cert_chain(bundle / "client.crt", bundle / "client.key")
-        return Client014(f"https://127.0.0.1:{self.site.ports['applications']}", context)
 
 
 def make_network(folder: Path, links: Sequence[DistilledLink]) -> NetworkMap:
@@ -58,7 +34,7 @@ def make_network(folder: Path, links: Sequence[DistilledLink]) -> NetworkMap:
     """
     plan = Plan([link.between for link in links], {}, _free_ports(2 * (len(links) + 1)))
     for site in make_sites(folder, plan):
-        _keep_for_relay(site / FILE_NAME)
+        _prepare(site / FILE_NAME, links)
     data = {
         "format": "faintlink.network/1",
         "name": "demo",
@@ -66,72 +42,45 @@ def make_network(folder: Path, links: Sequence[DistilledLink]) -> NetworkMap:
         "links": [{"between": list(link.between)} for link in links],
         "max_epsilon": 1e-8,
     }
-    path = folder / "demo.network.yaml"
+    path = folder / _NETWORK_FILE
     path.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
     return load_map(path)
 
 
-@asynccontextmanager
-async def running(
-    folder: Path, network: NetworkMap, links: Sequence[DistilledLink]
-) -> AsyncIterator[dict[str, RunningSite]]:
-    """Fill the sites' stores from the links' keys and run all of them while the context lasts."""
-    async with AsyncExitStack() as stack:
-        sites = {}
-        for name in network.sites:
-            config = load_kme(folder / name)
-            log = stack.enter_context(opened_audit(folder / name, config))
-            store = stack.enter_context(opened_store(folder / name, config))
-            sites[name] = await _start(stack, folder / name, config, store, log, network=network, links=links)
-        # Those that started first have called in vain, and would call again after a pause.
-        for one in sites.values():
-            for line in one.site.lines.values():
-                await line.compare()
-        yield sites
-
-
-async def _start(
-    stack: AsyncExitStack,
-    folder: Path,
-    config: KmeConfig,
-    store: KeyStore,
-    log: AuditLog,
-    *,
-    network: NetworkMap,
-    links: Sequence[DistilledLink],
-) -> RunningSite:
-    gate = SelfTestGate(log, site=config.site)
-    gate.run()
-    own = [link for link in links if config.site in link.between]
-    epsilons = {block: epsilon for link in own for block, epsilon in link.epsilons.items()}
-    others = {next(site for site in link.between if site != config.site): link for link in own}
-    lines: dict[str, PeerLine] = {}
-    monitor = SiteMonitor.make(
-        config.site,
-        folder,
-        store=store,
-        log=log,
-        gate=gate,
-        peers_up=lambda: {peer: peer in lines and lines[peer].state.is_up for peer in others},
-    )
-    for peer, link in others.items():
-        cut = config.cut(config.peer(peer))
-        # Simulated keys protect nothing; here they show the way that real ones take.
-        FolderIngest(
-            link.keys_of(config.site), store, peer=peer, cut=cut, witness=monitor.witness, allow_simulated=True
-        ).run()
-    parts = Parts(store, GatedWitness(monitor.witness, gate))
-    site = await stack.enter_async_context(RelayingSite(folder, config, parts, network, epsilons.__getitem__))
-    lines.update(site.lines)
-    return RunningSite(site, monitor)
-
-
-def _keep_for_relay(path: Path) -> None:
-    """Set aside enough of a short recording's key for relay."""
+def _prepare(path: Path, links: Sequence[DistilledLink]) -> None:
+    """Have a site relay, take its keys from the folders of its nodes, and keep enough of a short recording back."""
     config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    config["network"] = f"../{_NETWORK_FILE}"
     for peer in config["peers"]:
+        (link,) = (link for link in links if set(link.between) == {config["site"], peer["name"]})
+        # Simulated keys protect nothing; here they show the way that real ones take.
+        peer |= {"node_keys": str(link.keys_of(config["site"]).folder.absolute()), "allow_simulated": True}
         peer["cut"] = {"share_reserve": _SHARE_RESERVE}
     path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+
+
+@asynccontextmanager
+async def running(folder: Path, network: NetworkMap) -> AsyncIterator[dict[str, OpenedSite]]:
+    """Run all sites of a network while the context lasts, their stores filled from their nodes' folders."""
+    async with AsyncExitStack() as stack:
+        opened = {}
+        for name in network.sites:
+            opened[name] = stack.enter_context(opened_site(folder / name))
+            await stack.enter_async_context(opened[name].site)
+        # Those that started first have called in vain, and would call again after a pause.
+        for one in opened.values():
+            for line in one.site.lines.values():
+                await line.compare()
+        yield opened
+
+
+def client(opened: OpenedSite) -> Client014:
+    """Return the connection of a site's application, as ETSI GS QKD 014 has it."""
+    site = opened.site
+    bundle = site.folder / "applications" / application_of(site.config.site)
+    context = ssl.create_default_context(cafile=str(bundle / "authority.crt"))
+    context.load_cert_chain(bundle / "client.crt", bundle / "client.key")
+    return Client014(f"https://127.0.0.1:{site.ports['applications']}", context)
 
 
 def _free_ports(count: int) -> int:

@@ -19,8 +19,9 @@ from faintlink.delivery.hybrid import TAG_KEY_BYTES, HybridSecret, Kem, MlKemOff
 from faintlink.delivery.keystore.model import DeliveredKey
 from faintlink.delivery.keystore.sealing import wipe
 from faintlink.delivery.kme.provision import application_of
+from faintlink.delivery.kme.running import OpenedSite
 from faintlink.delivery.network.links import DistilledLink
-from faintlink.delivery.network.sites import RunningSite, make_network, running
+from faintlink.delivery.network.sites import client, make_network, running
 
 MESSAGE = b"Meet me at the lighthouse when the tide is out."
 _KEY_BITS = 256
@@ -58,9 +59,9 @@ async def tell_story(folder: Path, links: Sequence[DistilledLink], *, say: Say) 
     """
     network = make_network(folder, links)
     first, last = links[0].between[0], links[-1].between[1]
-    async with running(folder, network, links) as sites:
+    async with running(folder, network) as sites:
         say(f"{len(sites)} sites are up: {', '.join(sites)}; no link joins {first} and {last}")
-        async with sites[first].client() as here, sites[last].client() as there:
+        async with client(sites[first]) as here, client(sites[last]) as there:
             pair = Pair(application_of(first), application_of(last), here, there)
             plain = await _message(pair, say)
             hybrid = await _hybrid_message(pair, say)
@@ -148,10 +149,10 @@ def _link(link: DistilledLink) -> dict[str, Any]:
     }
 
 
-async def _figures(running_site: RunningSite) -> dict[str, Any]:
-    site = running_site.site
+async def _figures(opened: OpenedSite) -> dict[str, Any]:
+    site = opened.site
     stock = await site.thread.run(site.parts.store.stock)
-    reply = await site.thread.run(lambda: running_site.monitor.monitoring.reply("GET", "/metrics"))
+    reply = await site.thread.run(lambda: opened.monitor.monitoring.reply("GET", "/metrics"))
     metrics = reply.body.decode()
     return {
         "stock_bits": {f"{peer} {pool.value}": amount.bits for (peer, pool), amount in sorted(stock.items())},

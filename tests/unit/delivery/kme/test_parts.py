@@ -16,7 +16,7 @@ from faintlink.delivery.kme.running import read_again
 from faintlink.delivery.kme.site import Parts, Site
 from faintlink.delivery.witness import SilentWitness
 from faintlink.postprocess.keystore import FileKeyStore
-from tests.unit.delivery.kme.sites import make_pair
+from tests.unit.delivery.kme.sites import change, make_pair
 from tests.unit.delivery.ledger.fakes import CUT, MemoryStore, block
 
 
@@ -139,9 +139,8 @@ def test_releases_stop_when_a_self_test_has_failed() -> None:
 
 
 def test_a_site_with_a_network_file_relays(tmp_path: Path) -> None:
-    from faintlink.delivery.kme.running import _assemble, opened_audit, opened_store
+    from faintlink.delivery.kme.running import opened_site
     from faintlink.delivery.relay.site import RelayingSite
-    from faintlink.delivery.selftest.gate import SelfTestGate
 
     folder = make_pair(tmp_path / "sites")[0]
     (tmp_path / "sites" / "network.yaml").write_text(
@@ -149,9 +148,8 @@ def test_a_site_with_a_network_file_relays(tmp_path: Path) -> None:
         "sites: {site-a: {applications: [sae-site-a]}, site-b: {applications: [sae-site-b]}}\n"
     )
     for network, kind in ((None, Site), ("../network.yaml", RelayingSite)):
-        config = load_kme(folder).model_copy(update={"network": network})
-        with opened_audit(folder, config) as log, opened_store(folder, config) as store:
-            site, monitor = _assemble(folder, config, store, log, SelfTestGate(log, site="site-a"))
-            assert type(site) is kind
-            assert b"peer_up" in monitor.monitoring.reply("GET", "/metrics").body
-            site.thread.close()
+        change(folder, network=network)
+        with opened_site(folder) as opened:
+            assert type(opened.site) is kind
+            assert b"peer_up" in opened.monitor.monitoring.reply("GET", "/metrics").body
+            opened.site.thread.close()

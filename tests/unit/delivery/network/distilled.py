@@ -15,4 +15,4 @@ def distilled(folder: Path, between: tuple[str, str], *, bits: int = 400_000) ->
     material = hashlib.shake_256(repr(between).encode()).digest(bits // 8)
     for party in ("alice", "bob"):
         FileKeyStore(folder / "keys" / party).put(SecretKey(key_id, bits, material, 1e-9), {"usable": False})
-    return DistilledLink(between, "bb84-decoy", 10.0, 0.01, bits, {key_id: 1e-9}, folder)
+    return DistilledLink(between, "bb84-decoy", 10.0, 0.01, bits, folder)

@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from faintlink.delivery.network.sites import make_network, running
+from faintlink.delivery.network.sites import client, make_network, running
 from faintlink.delivery.network.story import tell_story
-from faintlink.postprocess.keystore import FileKeyStore
 from tests.unit.delivery.network.distilled import distilled
 
 
@@ -50,8 +49,8 @@ def test_the_reserve_pays_for_the_keys_and_nothing_else_does(
 def test_the_nodes_files_are_emptied(story: tuple[dict[str, Any], list[str], Path]) -> None:
     for link in ("site1-site2", "site2-site3"):
         for party in ("alice", "bob"):
-            store = FileKeyStore(story[2] / link / "keys" / party)
-            assert all((store.folder / f"{name}.key").stat().st_size == 0 for name in store.key_ids())
+            files = [*(story[2] / link / "keys" / party).glob("*.key")]
+            assert [path.stat().st_size for path in files] == [0]
 
 
 def test_neighbours_still_get_keys_of_their_own_stock(tmp_path: Path) -> None:
@@ -59,9 +58,9 @@ def test_neighbours_still_get_keys_of_their_own_stock(tmp_path: Path) -> None:
 
     async def scene() -> tuple[bytes, bytes, dict[str, int]]:
         network = make_network(tmp_path / "sites", links)
-        async with running(tmp_path / "sites", network, links) as sites:
+        async with running(tmp_path / "sites", network) as sites:
             before = {pool: stock.units for (_, pool), stock in sites["site1"].site.parts.store.stock().items()}
-            async with sites["site1"].client() as here, sites["site2"].client() as there:
+            async with client(sites["site1"]) as here, client(sites["site2"]) as there:
                 assert (await here.status("sae-site2")).target_kme == "site2"
                 (key,) = await here.new_keys("sae-site2", number=1, size=256)
                 (copy,) = await there.named_keys("sae-site1", [key.key_id], size=256)
