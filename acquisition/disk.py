@@ -4,13 +4,13 @@ Used in the writer process only.
 """
 
 import errno
-import os
 import re
 import shutil
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from faintlink.core.durable import fsync
 from faintlink.core.errors import FaintlinkError, RunfileError
 
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -35,11 +35,7 @@ class DiskSyncer:
     def _sync(self, parties: Sequence[str]) -> None:
         try:
             for party in parties:
-                handle = os.open(max(self._folder.glob(f"{party}-*.h5")), os.O_RDONLY)
-                try:
-                    os.fsync(handle)
-                finally:
-                    os.close(handle)
+                fsync(max(self._folder.glob(f"{party}-*.h5")))
         except OSError as error:
             self._error = error
 

@@ -26,12 +26,3 @@ def write_private(path: Path, data: bytes, *, hint: str = "choose another name")
         file.flush()
         os.fsync(file.fileno())
     return path
-
-
-def sync_folder(folder: Path) -> None:
-    """Wait until the names in a folder are on the disk: what was made, renamed and removed in it."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

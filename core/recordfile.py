@@ -28,9 +28,10 @@ import numpy as np
 import numpy.typing as npt
 
 from faintlink.core import __version__
+from faintlink.core.durable import fsync
 from faintlink.core.errors import RecordMismatchError, RecordSealError, SchemaError
 from faintlink.core.private import write_private
-from faintlink.core.runfile.writer import fsync, publish
+from faintlink.core.runfile.writer import publish
 
 RECORD_FORMAT = "faintlink-record/1"
 SEAL_KEY_BYTES = 32

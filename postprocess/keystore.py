@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from faintlink.core.durable import fsync
 from faintlink.core.errors import KeyUnknownError, RunExistsError, SchemaError
-from faintlink.core.private import sync_folder, write_private
+from faintlink.core.private import write_private
 from faintlink.core.records import SecretKey
 
 _FORMAT = "faintlink-key/1"
@@ -72,7 +73,7 @@ class FileKeyStore:
             if not self._is_prepared(key_id):
                 raise KeyUnknownError(f"no key {key_id!r} is prepared in {self.folder}", hint="was it discarded?")
             path.with_suffix(_PREPARED).rename(path)
-            sync_folder(self.folder)
+            fsync(self.folder)
 
     def discard(self, key_id: str) -> None:
         """Destroy a prepared key: overwrite its bits and remove its files; one that is not there does no harm."""
@@ -84,7 +85,7 @@ class FileKeyStore:
                 os.fsync(file.fileno())
             path.unlink()
             path.with_suffix(".json").unlink(missing_ok=True)
-            sync_folder(self.folder)
+            fsync(self.folder)
 
     def prepared(self) -> list[str]:
         """Return the names of keys that are prepared and not released, sorted."""

@@ -14,9 +14,10 @@ import h5py
 import numpy as np
 
 from faintlink.core.calibration.records import CalibrationRecord, Criterion, Decision, Fit, Scan, Verdict
+from faintlink.core.durable import fsync
 from faintlink.core.errors import SchemaError
 from faintlink.core.runfile.opening import damage_as_schema_error, open_hdf5
-from faintlink.core.runfile.writer import fsync, publish
+from faintlink.core.runfile.writer import publish
 
 FORMAT_NAME = "faintlink-calibration"
 FORMAT_VERSION = "1.0"

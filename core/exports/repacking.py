@@ -19,6 +19,7 @@ import h5py
 from faintlink.core import __version__
 from faintlink.core.config.link import LinkConfig
 from faintlink.core.config.loader import parse_yaml
+from faintlink.core.durable import fsync
 from faintlink.core.errors import ConfigError, CorruptBlockError, RunExistsError, SchemaError
 from faintlink.core.exports.packing import StreamSize, pack_stream, stream_size
 from faintlink.core.exports.source import Progress
@@ -26,7 +27,6 @@ from faintlink.core.runfile.folder import Run, open_run
 from faintlink.core.runfile.manifest import Manifest, Segment, file_sha256
 from faintlink.core.runfile.party_writer import create_run
 from faintlink.core.runfile.reader import RunFileReader
-from faintlink.core.runfile.writer import fsync
 
 RECORD = "repack.json"
 """What was packed, and the hashes of the originals; in the new run folder."""

@@ -15,10 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from faintlink.core import __version__
+from faintlink.core.durable import fsync
 from faintlink.core.errors import RunExistsError
 from faintlink.core.runfile.manifest import Manifest, Segment, file_sha256
 from faintlink.core.runfile.schema import RunHeader, StreamSpec
-from faintlink.core.runfile.writer import Column, RunFileWriter, fsync
+from faintlink.core.runfile.writer import Column, RunFileWriter
 from faintlink.core.symbols import Party
 from faintlink.core.tags import TagBlock
 

@@ -18,6 +18,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from faintlink.core.durable import fsync
 from faintlink.core.errors import LocalProtocolError, RunExistsError, TagOrderError
 from faintlink.core.runfile.schema import (
     CHUNK_ROWS,
@@ -310,12 +311,3 @@ def _extend(dataset: h5py.Dataset, rows: int, array: Column) -> None:
     if array.size:
         dataset.resize((rows + array.size,))
         dataset[rows:] = array
-
-
-def fsync(path: Path) -> None:
-    """Wait until the disk has a file."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from faintlink.core.durable import fsync
 from faintlink.core.errors import AuditError, FormatError
 from faintlink.core.private import write_private
 from faintlink.delivery.audit.signing import AuditPublicKey, Checkpoint
@@ -42,11 +43,7 @@ def segments(folder: Path) -> list[Path]:
 def create(path: Path) -> int:
     """Make a file of mode 0600 that must not exist, durably, and return a handle that appends."""
     handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    fsync(path.parent)
     return handle
 
 

@@ -30,9 +30,10 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Self
 
+from faintlink.core.durable import fsync
 from faintlink.core.entropy import OsEntropy
 from faintlink.core.errors import RunExistsError, StoreError, StoreRolledBackError
-from faintlink.core.private import sync_folder, write_private
+from faintlink.core.private import write_private
 
 SECRET_BYTES = 32
 MARK_BYTES = 16
@@ -187,7 +188,7 @@ def _publish(path: Path, data: bytes) -> None:
         path.hardlink_to(fresh)
     finally:
         fresh.unlink()
-    sync_folder(path.parent)
+    fsync(path.parent)
 
 
 def _cannot_write(path: Path, error: OSError) -> StoreError:

@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from faintlink.core.durable import fsync
 from faintlink.core.entropy import OsEntropy
 from faintlink.core.errors import RunExistsError, SchemaError, StoreError
-from faintlink.core.private import sync_folder, write_private
+from faintlink.core.private import write_private
 from faintlink.delivery.keystore.anchor import MARK_BYTES, Anchor, AnchorAt
 from faintlink.delivery.keystore.database import FORMAT, Database, among
 from faintlink.delivery.keystore.epochs import EpochLimits, Epochs
@@ -65,7 +66,7 @@ def write_backup(database: Database, path: Path) -> int:
     try:
         write_private(path, b"", hint="name a new file for each backup")
         rows = _write(path, lines)
-        sync_folder(path.parent)
+        fsync(path.parent)
     except RunExistsError:
         raise
     except OSError as error:
@@ -148,7 +149,7 @@ def _replace(anchor: AnchorAt, store_id: str, mark: bytes, count: int) -> None:
     made.renew(mark, count)
     made.close()
     fresh.path.replace(anchor.path)
-    sync_folder(anchor.path.parent)
+    fsync(anchor.path.parent)
 
 
 def _write(path: Path, lines: Iterator[bytes]) -> int:

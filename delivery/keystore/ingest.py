@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from faintlink.core.durable import fsync
 from faintlink.core.errors import SchemaError, StoreError
-from faintlink.core.private import sync_folder, write_private
+from faintlink.core.private import write_private
 from faintlink.delivery.keystore.model import Block, Cut
 from faintlink.delivery.keystore.store import KeyStore
 from faintlink.delivery.witness import Event, Fact, Witness
@@ -83,8 +84,7 @@ class FolderIngest:
 
     def waiting(self) -> list[str]:
         """Return the names of released keys that are not in the store yet, the oldest first, refused ones included."""
-        names = [key_id for key_id in self._folder.key_ids() if self._path(key_id).stat().st_size]
-        return sorted(names, key=self._age)
+        return sorted(self._folder.key_ids(), key=self._age)
 
     def is_welcome(self, key_id: str) -> bool:
         """Return whether a key may be used.
@@ -161,10 +161,10 @@ class FolderIngest:
                 spent.hardlink_to(path)
             empty.unlink(missing_ok=True)
             write_private(empty, b"").replace(path)
-            sync_folder(path.parent)
+            fsync(path.parent)
             _overwrite(spent)
             spent.unlink()
-            sync_folder(path.parent)
+            fsync(path.parent)
         except OSError as error:
             raise StoreError(
                 f"{path} is in the key store, and its file cannot be destroyed: {error.strerror}",

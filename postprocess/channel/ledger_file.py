@@ -22,6 +22,7 @@ from pathlib import Path
 from secrets import token_bytes
 from typing import Self
 
+from faintlink.core.durable import fsync
 from faintlink.core.errors import ConfigError, CorruptBlockError, LocalProtocolError, RunExistsError
 from faintlink.postprocess.channel.envelope import Direction
 from faintlink.postprocess.channel.ledger import NO_BACKUP, Ledger, decode
@@ -147,11 +148,7 @@ def _replace(path: Path, ledger: Ledger) -> tuple[int, bytes]:
         _write_all(handle, data)
         os.fsync(handle)
         fresh.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        fsync(path.parent)
     except BaseException:
         os.close(handle)
         raise
