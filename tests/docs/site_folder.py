@@ -9,16 +9,7 @@ from faintlink.delivery.audit.site import ANCHORS_FILE, KEY_FILE, LOG_FOLDER
 from faintlink.delivery.keystore.sealing import FileMasterKey
 from faintlink.delivery.keystore.sqlite import SqliteKeyStore
 from faintlink.delivery.witness import Event, Fact
-from tests.unit.delivery.audit.logs import Home
-
-BLOCK: dict[str, str | int | float | list[str]] = {
-    "block_id": "block-1",
-    "peer": "site-b",
-    "bits": 512,
-    "epsilon": 1e-10,
-    "run_id": "run-1",
-    "link_sha256": "ab",
-}
+from tests.unit.delivery.audit.logs import BLOCK, Home
 
 
 def make_site(folder: Path, copies: Path) -> None:

@@ -10,6 +10,16 @@ from faintlink.delivery.audit.signing import AuditKey
 from faintlink.delivery.audit.verify import Verification, verify
 from faintlink.delivery.witness import Event, Fact
 
+BLOCK: dict[str, str | int | float | list[str]] = {
+    "block_id": "block-1",
+    "peer": "site-b",
+    "bits": 512,
+    "epsilon": 1e-10,
+    "run_id": "run-1",
+    "link_sha256": "ab",
+}
+"""What is told of a block that comes in."""
+
 
 def fact(number: int) -> Fact:
     return Fact(Event.KEYS_DELIVERED, "urn:sae:a", {"key_ids": [f"key-{number}"], "bits": 256})

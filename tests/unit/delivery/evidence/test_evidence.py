@@ -24,16 +24,7 @@ from faintlink.delivery.evidence.usage import gather
 from faintlink.delivery.selftest.known_answers import Result
 from faintlink.delivery.witness import Event, Fact
 from tests.data import ROOT
-from tests.unit.delivery.audit.logs import Home
-
-BLOCK: dict[str, str | int | float | list[str]] = {
-    "block_id": "block-1",
-    "peer": "site-b",
-    "bits": 512,
-    "epsilon": 1e-10,
-    "run_id": "run-1",
-    "link_sha256": "ab",
-}
+from tests.unit.delivery.audit.logs import BLOCK, Home
 
 
 @pytest.fixture
