@@ -7,7 +7,7 @@ The run itself is a `Run` in a thread: the same phases, files and faults as with
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -40,7 +40,7 @@ class BackgroundRun:
     prepare
         Called before the start, for example to turn knobs.
     companions
-        Programs beside the run that show or publish it; none if None.
+        Who looks at the run; they gave it their statistics. Nobody if None.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class BackgroundRun:
         self._run = run
         self._duration_s = duration_s
         self._prepare = prepare
-        self._companions = companions or Companions(run.folder)
+        self._companions = companions
         self._thread = threading.Thread(target=self._work, name=f"run-{run.run_id}")
         self._has_news, self._has_ended = threading.Event(), threading.Event()
         self._status: RunStatus | None = None
@@ -68,8 +68,9 @@ class BackgroundRun:
 
     def _work(self) -> None:
         try:
-            with self._run as run, self._companions as companions:
-                self._report = run.execute(self._duration_s, companions.beside(self._note))
+            with self._run as run, self._companions or nullcontext() as companions:
+                note = companions.beside(run.folder, self._note) if companions is not None else self._note
+                self._report = run.execute(self._duration_s, note)
                 # A very short run may end before it ever told its figures.
                 self._status = run.status()
         except Exception as failure:

@@ -24,12 +24,13 @@ from faintlink.acquisition.report import RunReport
 from faintlink.acquisition.run import EXPECTED_RATE_HZ, Progress, Run
 from faintlink.acquisition.statistics.companions import Companions
 from faintlink.acquisition.statistics.publishing import require_free
+from faintlink.acquisition.statistics.running import RunStatistics
 from faintlink.core.config.link import LinkConfig
 from faintlink.core.config.loader import parse_link
 from faintlink.core.errors import ConfigError
 from faintlink.core.runfile.folder import SIMULATION
 from faintlink.core.symbols import Party
-from faintlink.postprocess.qkd.live import live_analysis
+from faintlink.postprocess.qkd.live import OnPiece, live_analysis
 
 
 def take_run(
@@ -82,13 +83,14 @@ def take_run(
     from faintlink.instruments.station import open_station
 
     plan = plan_run(link_file, calibration=calibration, max_age_s=max_age_s)
+    companions = Companions(plan.link, publish=publish, window=window)
     with open_station(plan.station_file) as station, terminate_as_interrupt():
         turn(station, settings or {})
         with (
-            new_run(plan, station, out, expected_rate_hz=expected_rate_hz) as run,
-            Companions(run.folder, publish=publish, window=window) as companions,
+            new_run(plan, station, out, expected_rate_hz=expected_rate_hz, statistics=companions.statistics) as run,
+            companions,
         ):
-            return run.execute(duration_s, companions.beside(progress))
+            return run.execute(duration_s, companions.beside(run.folder, progress))
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +142,14 @@ def plan_run(link_file: Path, *, calibration: Path | None = None, max_age_s: flo
 
 
 def new_run(
-    plan: RunPlan, station: Station, out: Path | None = None, *, expected_rate_hz: float = EXPECTED_RATE_HZ
+    plan: RunPlan,
+    station: Station,
+    out: Path | None = None,
+    *,
+    expected_rate_hz: float = EXPECTED_RATE_HZ,
+    statistics: RunStatistics | None = None,
 ) -> Run:
-    """Return a run of a plan on an open station; arguments as for `take_run`.
+    """Return a run of a plan on an open station; arguments as for `take_run`, ``statistics`` as for `Run`.
 
     Raises
     ------
@@ -159,21 +166,22 @@ def new_run(
         plan.link,
         station,
         out or default_folder(plan.link),
-        analysis=_analysis(plan.link, seeds),
+        analysis=_analysis(plan.link, seeds, on_piece=statistics.add_piece if statistics is not None else None),
         context=plan.context(station),
         squash_seeds=seeds,
         expected_rate_hz=expected_rate_hz,
+        statistics=statistics,
     )
 
 
-def _analysis(link: LinkConfig, seeds: Mapping[Party, bytes]) -> LiveAnalysis:
+def _analysis(link: LinkConfig, seeds: Mapping[Party, bytes], *, on_piece: OnPiece | None) -> LiveAnalysis:
     """Return the live analysis of a link; it also says of which slots the sender is asked."""
     if link.money is not None:
         # A card is made of all that was sent, detected or not.
         from faintlink.postprocess.money.live import CardLive
 
-        return CardLive(link, seeds[Party.BOB], pulses=link.money.pulses)
-    return live_analysis(link, seeds)
+        return CardLive(link, seeds[Party.BOB], pulses=link.money.pulses, on_piece=on_piece)
+    return live_analysis(link, seeds, on_piece=on_piece)
 
 
 def origin(snapshot: Mapping[str, Any]) -> str:

@@ -29,6 +29,7 @@ from faintlink.acquisition.preflight import (
 from faintlink.acquisition.recorder import Recorder
 from faintlink.acquisition.report import RunReport, RunStatus
 from faintlink.acquisition.ring_layout import RingLayout
+from faintlink.acquisition.statistics.running import RunStatistics
 from faintlink.acquisition.watch import EventWatch
 from faintlink.acquisition.writer_plan import SealReport, WriterPlan
 from faintlink.core.config.link import LinkConfig
@@ -66,6 +67,8 @@ class Run:
         Each receiver's secret of this run, as the analysis has it; drawn if None.
     expected_rate_hz
         Tags per second and receiver that the disk must hold.
+    statistics
+        Told of blocks and events; for error rates, its `add_piece` is the ``on_piece`` of the analysis.
     """
 
     def __init__(
@@ -78,9 +81,14 @@ class Run:
         context: Mapping[str, str],
         squash_seeds: Mapping[Party, bytes] | None = None,
         expected_rate_hz: float = EXPECTED_RATE_HZ,
+        statistics: RunStatistics | None = None,
     ) -> None:
         self.run_id = new_run_id()
         self.folder = out
+        self._statistics = statistics
+        if statistics is not None:
+            statistics.describe(self.run_id, context)
+            analysis = statistics.beside(analysis)
         self._link = link
         self._station = station
         self._analysis = analysis
@@ -132,7 +140,7 @@ class Run:
         acquisition = self._link.acquisition
         self._recorder = Recorder(self._plan(), blocks=acquisition.buffer_blocks, block_rows=acquisition.block_tags)
         self._recorder.start()
-        self._watch = EventWatch(self._link, self._recorder.note)
+        self._watch = EventWatch(self._link, self._note)
         self._thread = self._analysis_thread(self._recorder)
         self._thread.start()
         for party, receiver in self._link.receivers.items():
@@ -154,6 +162,11 @@ class Run:
         for ingest in self._ingests:
             ingest.start()
         self._watch.say("armed: taggers and sender run")
+
+    def _note(self, text: str, *, level: int = logging.INFO) -> None:
+        self._must_record().note(text, level=level)
+        if self._statistics is not None:
+            self._statistics.add_event(text, level=level)
 
     def _plan(self) -> WriterPlan:
         snapshot = json.dumps(self._station.snapshot(), default=str)

@@ -32,6 +32,7 @@ from faintlink.core.errors import FaintlinkError, LocalProtocolError
 if TYPE_CHECKING:
     from qcodes.station import Station as QcodesStation
 
+    from faintlink.acquisition.statistics.running import Listener
     from faintlink.core.calibration.records import CalibrationRecord
     from faintlink.core.config.link import LinkConfig
     from faintlink.instruments.station import LabStation
@@ -118,10 +119,12 @@ class Station:
         expected_rate_hz: float = EXPECTED_RATE_HZ,
         publish: str = "",
         window: bool = False,
+        listener: "Listener | None" = None,
     ) -> BackgroundRun:
         """Return a run of the link, to be started by ``with`` or by its `wait`; arguments as for `take_run`.
 
-        Settings stay as they are after the run.
+        Settings stay as they are after the run. A ``listener`` is given what the live view shows, as
+        `faintlink.acquisition.statistics.snapshot.Snapshot`, up to 30 times a second; it must not wait.
 
         Raises
         ------
@@ -141,14 +144,14 @@ class Station:
         if calibration is not None:
             plan = plan_run(self._file, calibration=Path(calibration), max_age_s=max_age_s)
         folder = Path(out) if out is not None else None
-        run = new_run(plan, self._lab, folder, expected_rate_hz=expected_rate_hz)
+        companions = Companions(plan.link, publish=publish, window=window, listener=listener)
+        run = new_run(plan, self._lab, folder, expected_rate_hz=expected_rate_hz, statistics=companions.statistics)
 
         def prepare() -> None:
             self._require_idle()
             turn(self._lab, settings or {})
             self._current = made
 
-        companions = Companions(run.folder, publish=publish, window=window)
         made = BackgroundRun(run, duration_s=duration_s, prepare=prepare, companions=companions)
         return made
 

@@ -13,6 +13,7 @@ from faintlink.core.errors import FaintlinkError
 @click.argument("target")
 @click.option("--text", is_flag=True, help="Print the figures in the terminal; needs no window library.")
 @click.option("--publish", metavar="ADDRESS", help="Show nothing; publish the statistics at tcp://host:port.")
+@click.option("--via", default="", metavar="ADDRESS", help="Where the run itself publishes, while it is recorded.")
 @click.option("--dark", is_flag=True, help="Begin with dark colours; key T changes them.")
 @click.option("--keys", type=click.Path(path_type=Path), help="Folder of a key store whose bits are shown.")
 @click.option("--calibrations", type=click.Path(path_type=Path), help="Folder of calibration records to list.")
@@ -25,6 +26,7 @@ def watch(
     save_to: Path,
     max_qber: float | None,
     publish: str | None,
+    via: str,
     *,
     text: bool,
     dark: bool,
@@ -41,7 +43,7 @@ def watch(
         from faintlink.acquisition.live.toolkit import require_window
 
         require_window()
-    feed = open_feed(target, keys=keys, calibrations=calibrations)
+    feed = open_feed(target, via=via, keys=keys, calibrations=calibrations)
     if publish:
         from faintlink.acquisition.live.feeds import relay
 

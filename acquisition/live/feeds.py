@@ -5,6 +5,7 @@ are dropped when nobody fetches them; each holds totals, so that none is needed 
 """
 
 import logging
+import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,8 @@ _log = logging.getLogger(__name__)
 _WAITING = 8192
 _POLL_S = 0.05
 _JOIN_S = 5.0
+_SILENCE_S = 5.0
+"""After so long without a word a run is taken for gone."""
 _STAMP = "[0-9]" * 8 + "T" + "[0-9]" * 6 + "Z"
 
 Emit = Callable[[Snapshot], None]
@@ -132,8 +135,43 @@ def published_feed(address: str) -> Feed:
     return Feed(listen, closing=closing)
 
 
-def open_feed(target: str, *, keys: Path | None = None, calibrations: Path | None = None) -> Feed:
+def told_feed(folder: Path, address: str) -> Feed:
+    """Return the feed of a run that publishes what it knows; its files are read if it no longer does.
+
+    Parameters
+    ----------
+    folder
+        Of the run.
+    address
+        Where the run publishes; it says something at least once a second.
+
+    Raises
+    ------
+    ConfigError
+        ``address`` is none.
+    """
+    subscriber = StatisticsSubscriber(address)
+    closing = Event()
+
+    def listen(emit: Emit) -> None:
+        with subscriber:
+            heard_s = time.monotonic()
+            while not closing.is_set() and time.monotonic() - heard_s < _SILENCE_S:
+                for snapshot in subscriber.poll(_POLL_S):
+                    heard_s = time.monotonic()
+                    emit(snapshot)
+                    if snapshot.is_over:
+                        return
+        if not closing.is_set():
+            FolderWatch(folder, closing=closing).follow(emit)
+
+    return Feed(listen, closing=closing)
+
+
+def open_feed(target: str, *, via: str = "", keys: Path | None = None, calibrations: Path | None = None) -> Feed:
     """Return the feed of what ``target`` names: tcp://…, a run folder or one of its files, or a link file.
+
+    With ``via``, an address, the run is heard there as long as it says anything.
 
     Raises
     ------
@@ -144,6 +182,8 @@ def open_feed(target: str, *, keys: Path | None = None, calibrations: Path | Non
     """
     if "://" in target:
         return published_feed(target)
+    if via:
+        return told_feed(run_folder(Path(target)), via)
     return folder_feed(run_folder(Path(target)), keys=keys, calibrations=calibrations)
 
 

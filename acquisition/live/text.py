@@ -36,9 +36,9 @@ def watch_in_terminal(feed: Feed, model: LiveModel, console: Console) -> int:
 
 
 def _print_lines(feed: Feed, model: LiveModel, console: Console) -> None:
-    printed_s = time.monotonic()
+    printed_s = -_LINE_S
     while not _take(feed, model):
-        if time.monotonic() - printed_s >= _LINE_S:
+        if model.history and time.monotonic() - printed_s >= _LINE_S:
             printed_s = time.monotonic()
             console.print(as_line(model), soft_wrap=True, markup=False, highlight=False)
     console.print(as_panel(model))

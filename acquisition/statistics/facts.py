@@ -81,12 +81,16 @@ def _line(started_utc: str, what: str, results: Mapping[str, float], reason: str
 
 
 def event_lines(blocks: Iterable[RowBlock]) -> list[str]:
-    """Return the lines of a stream of events, each with its time of day and, from warnings on, its level."""
+    """Return the lines of a stream of events, see `event_line`."""
     lines = []
     for block in blocks:
         times, levels, texts = (column.tolist() for column in block.columns)
         for when, level, text in zip(times, levels, texts, strict=True):
-            moment = time.strftime("%H:%M:%S", time.gmtime(when * 1e-9))
-            mark = "! " if level >= logging.WARNING else ""
-            lines.append(f"{moment} {mark}{text.decode(errors='replace')}")
+            lines.append(event_line(text.decode(errors="replace"), level=level, time_s=when * 1e-9))
     return lines
+
+
+def event_line(text: str, *, level: int, time_s: float) -> str:
+    """Return one event with its time of day (UTC) and, from warnings on, its level."""
+    mark = "! " if level >= logging.WARNING else ""
+    return f"{time.strftime('%H:%M:%S', time.gmtime(time_s))} {mark}{text}"

@@ -6,7 +6,6 @@ not know of it. It works in the caller's thread, which a viewer makes for it.
 
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from threading import Event
 
 from faintlink.acquisition.statistics.codec import MAX_LINES
 from faintlink.acquisition.statistics.facts import calibration_history, calibrations_in_force, event_lines, facts_of
-from faintlink.acquisition.statistics.keyrate import KeyPool, forecast_bps
+from faintlink.acquisition.statistics.keyrate import Forecast, KeyPool
 from faintlink.acquisition.statistics.recordings import GrowingWatched, Tapped, is_growing
 from faintlink.acquisition.statistics.snapshot import RunFacts, Snapshot
 from faintlink.acquisition.statistics.tally import Tally
@@ -32,9 +31,6 @@ _log = logging.getLogger(__name__)
 STEP_S = 0.05
 """Receiver's time between two snapshots."""
 _NEWS_S = 1.0
-_FORECAST_S = 10.0
-"""Stretch from which the key rate is forecast."""
-_FORECAST_STEP_S = 0.5
 _PLACES = 4000
 _MANIFEST_S = 1.0
 _FILES_S = 10.0
@@ -94,8 +90,7 @@ class FolderWatch:
         self._sent_s = 0.0
         self._news_s = -_NEWS_S
         self._pool_bits: int | None = None
-        self._recent: deque[Snapshot] = deque()
-        self._forecast: float | None = None
+        self._forecast = Forecast(self.link)
 
     def _first_facts(self, calibrations: Path | None) -> RunFacts:
         main = self._recordings[self._main]
@@ -163,26 +158,15 @@ class FolderWatch:
         seen = bool(sum(self._shown)) or is_last
         snapshot = self._tally.snapshot("sealed" if is_last else "recording" if seen else "waiting", self._state)
         ppm = self._sifting.clock_facts().get("last_ppm") if self._sifting else None
-        self._look_ahead(snapshot, is_last=is_last)
         self._emit(
             replace(
                 snapshot,
                 clock_ppm=float(ppm) if isinstance(ppm, float) else None,
-                key_rate_bps=self._forecast,
+                key_rate_bps=self._forecast.at(snapshot),
                 pool_bits=self._pool_bits,
                 facts=self._facts,
             )
         )
-
-    def _look_ahead(self, now: Snapshot, *, is_last: bool) -> None:
-        """Renew the forecast of the key rate, twice a second at most."""
-        if self._recent and not is_last and now.sifted_s - self._recent[-1].sifted_s < _FORECAST_STEP_S:
-            return
-        self._recent.append(now)
-        while len(self._recent) > 2 and now.sifted_s - self._recent[1].sifted_s >= _FORECAST_S:
-            self._recent.popleft()
-        stretch = now.since(self._recent[0])
-        self._forecast = forecast_bps(self.link, stretch.counts, stretch.sifted_s)
 
     def _look_for_news(self, *, is_last: bool = False) -> None:
         """Read new events and the key store, once a second."""

@@ -8,9 +8,11 @@ Sources: `faintlink.postprocess.security.length` (length of a key), `faintlink.p
 """
 
 import logging
+from collections import deque
 from dataclasses import replace
 from pathlib import Path
 
+from faintlink.acquisition.statistics.snapshot import Snapshot
 from faintlink.core.config.link import LinkConfig
 from faintlink.core.errors import ConfigError, FaintlinkError
 from faintlink.core.records import DecoyCounts
@@ -24,6 +26,10 @@ from faintlink.postprocess.security.rounding import FLOATS
 _log = logging.getLogger(__name__)
 EFFICIENCY = 1.16
 """Assumed leak of the reconciliation over the Shannon limit, as `faintlink plan` assumes."""
+
+_STRETCH_S = 10.0
+"""From which the key rate is forecast."""
+_STEP_S = 0.5
 
 
 def forecast_bps(link: LinkConfig, counts: DecoyCounts, span_s: float) -> float | None:
@@ -53,6 +59,32 @@ def forecast_bps(link: LinkConfig, counts: DecoyCounts, span_s: float) -> float 
     except ConfigError as error:
         _log.debug("no forecast of the key rate: %s", error.message)
         return None
+
+
+class Forecast:
+    """What the last seconds of a run promise, renewed twice a second of its time at most.
+
+    Parameters
+    ----------
+    link
+        As for `forecast_bps`.
+    """
+
+    def __init__(self, link: LinkConfig) -> None:
+        self._link = link
+        self._recent: deque[Snapshot] = deque()
+        self._bps: float | None = None
+
+    def at(self, now: Snapshot) -> float | None:
+        """Return the secret bits per second at a moment of the run; moments come in order."""
+        if self._recent and not now.is_over and now.sifted_s - self._recent[-1].sifted_s < _STEP_S:
+            return self._bps
+        self._recent.append(now)
+        while len(self._recent) > 2 and now.sifted_s - self._recent[1].sifted_s >= _STRETCH_S:
+            self._recent.popleft()
+        stretch = now.since(self._recent[0])
+        self._bps = forecast_bps(self._link, stretch.counts, stretch.sifted_s)
+        return self._bps
 
 
 class KeyPool:

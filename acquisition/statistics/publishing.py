@@ -1,6 +1,7 @@
 """Send snapshots to whoever listens, over ZeroMQ, and never wait for them.
 
-A `StatisticsPublisher` drops what a listener cannot take, and keeps to 20 messages and 100 kB a second. A
+A `StatisticsPublisher` drops what a listener cannot take, and keeps to 20 messages and 100 kB a second unless told
+otherwise. A
 `StatisticsSubscriber` takes what has come. Nothing is authenticated or encrypted: bind to this computer, or to a
 network that only the operators can reach, and go through an ssh tunnel from elsewhere.
 """
@@ -16,9 +17,9 @@ from faintlink.acquisition.statistics.snapshot import Snapshot
 from faintlink.core.errors import ConfigError, FaintlinkError
 
 PERIOD_S = 0.05
-"""Shortest time between two messages."""
+"""Shortest time between two messages to another computer."""
 BYTES_PER_S = 100_000
-"""Most that is sent."""
+"""Most that is sent to another computer."""
 FACTS_S = 2.0
 """A listener that comes late waits so long for what hardly changes."""
 _HIGH_WATER = 32
@@ -76,6 +77,8 @@ class StatisticsPublisher(_Endpoint):
     ----------
     address
         Where to bind, as tcp://host:port.
+    period_s, bytes_per_s
+        Shortest time between two messages, and most that is sent.
     clock
         Monotonic seconds, replaceable in tests.
 
@@ -85,7 +88,15 @@ class StatisticsPublisher(_Endpoint):
         It cannot be bound.
     """
 
-    def __init__(self, address: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        address: str,
+        *,
+        period_s: float = PERIOD_S,
+        bytes_per_s: float = BYTES_PER_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._period_s, self._bytes_per_s = period_s, bytes_per_s
         self._clock = clock
         super().__init__(_socket("PUB", address))
         import zmq
@@ -111,7 +122,7 @@ class StatisticsPublisher(_Endpoint):
         message = encode(snapshot if has_facts else replace(snapshot, facts=None))
         if len(message) > MAX_BYTES:
             message = encode(replace(snapshot, facts=None))
-        self._ready_s = now + max(PERIOD_S, len(message) / BYTES_PER_S)
+        self._ready_s = now + max(self._period_s, len(message) / self._bytes_per_s)
         self._facts_s = now + FACTS_S if has_facts else self._facts_s
         try:
             self._socket.send(message, zmq.NOBLOCK)

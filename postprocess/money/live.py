@@ -11,7 +11,7 @@ from faintlink.core.config.link import LinkConfig
 from faintlink.core.symbols import Party
 from faintlink.core.tags import TagBlock
 from faintlink.core.units import Slots
-from faintlink.postprocess.qkd.live import LiveSummary, PulsedLive
+from faintlink.postprocess.qkd.live import LiveSummary, OnPiece, PulsedLive
 from faintlink.postprocess.qkd.pulsed import pulsed_source
 
 
@@ -26,10 +26,12 @@ class CardLive:
         The receiver's secret of this run.
     pulses
         Of the card, from the end of the preamble.
+    on_piece
+        As for `PulsedLive`.
     """
 
-    def __init__(self, link: LinkConfig, squash_seed: bytes, *, pulses: int) -> None:
-        self._inner = PulsedLive(link, squash_seed)
+    def __init__(self, link: LinkConfig, squash_seed: bytes, *, pulses: int, on_piece: OnPiece | None = None) -> None:
+        self._inner = PulsedLive(link, squash_seed, on_piece=on_piece)
         self._next = pulsed_source(link).preamble.slots
         self._end = self._next + pulses
 

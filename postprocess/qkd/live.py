@@ -1,12 +1,13 @@
 """The live side of the pipeline: the same stages as offline, fed block by block during acquisition.
 
 `PulsedLive` tells the acquisition which settings to ask the sender for, `PairLive` correlates two receivers; both
-keep running counts. Neither makes key.
+keep running counts and hand each `SiftedPiece` on to whoever shows them. Neither makes key.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -18,13 +19,16 @@ from faintlink.core.symbols import Party
 from faintlink.core.tags import TagBlock
 from faintlink.core.units import PS_PER_S, Slots
 from faintlink.postprocess.qkd.clock import SlottedTags
-from faintlink.postprocess.qkd.detection import Detections
+from faintlink.postprocess.qkd.detection import ArrivalStatistics, Detections
 from faintlink.postprocess.qkd.pairs import PairSifter
 from faintlink.postprocess.qkd.pieces import SiftedPiece
 from faintlink.postprocess.qkd.pulsed import PulsedReceiver, pulsed_source, wanted_slots
 from faintlink.postprocess.qkd.sift import sift
 
 _NONE = np.empty(0, np.int64)
+
+OnPiece: TypeAlias = Callable[[SiftedPiece], None]
+"""Takes what was sifted; called in the analysis's thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,15 +99,19 @@ class PulsedLive:
         Its configuration.
     squash_seed
         The receiver's secret of this run.
+    on_piece
+        Is given every piece that was sifted, in order, to count; it must keep no bit of it.
     """
 
-    def __init__(self, link: LinkConfig, squash_seed: bytes) -> None:
+    def __init__(self, link: LinkConfig, squash_seed: bytes, *, on_piece: OnPiece | None = None) -> None:
+        self._on_piece = on_piece
         self._receiver = PulsedReceiver(link, squash_seed)
         self._nominal_ps = pulsed_source(link).period_ps
         self._intensities = len(pulsed_source(link).intensities)
         self._meter = RateMeter()
-        self._waiting: deque[Detections] = deque()
+        self._waiting: deque[tuple[Detections, ArrivalStatistics, int]] = deque()
         self._asked = -1
+        self._reached = 0
         self._newest = (np.empty(0, np.int64), np.empty(0, np.uint8))
         self._ppm: float | None = None
         self._key = self._test = ErrorCount()
@@ -139,7 +147,12 @@ class PulsedLive:
         slots, codes = np.concatenate((self._newest[0], slots)), np.concatenate((self._newest[1], codes))
         self._newest = (slots[-1:], codes[-1:])
         while self._waiting:
-            bits, _ = sift(self._waiting.popleft(), slots, codes)
+            detections, arrivals, last = self._waiting.popleft()
+            bits, count = sift(detections, slots, codes)
+            start, self._reached = self._reached, max(self._reached, last)
+            if self._on_piece is not None:
+                parties = {Party.BOB: arrivals}
+                self._on_piece(SiftedPiece(bits, start, self._reached, detections.time_ps, parties, count))
             counts = bits.counts(self._intensities)
             self._key += counts.key
             self._test += counts.test
@@ -162,8 +175,8 @@ class PulsedLive:
     def _ask(self, pieces: list[SlottedTags]) -> Slots:
         wanted = []
         for tags in pieces:
-            detections, _ = self._receiver.detect(tags)
-            self._waiting.append(detections)
+            last = int(tags.slots[-1]) if tags.slots.size else 0
+            self._waiting.append((*self._receiver.detect(tags), last))
             slots = wanted_slots(tags, self._asked)
             if slots.size:
                 self._asked = int(slots[-1])
@@ -181,9 +194,12 @@ class PairLive:
         Its configuration.
     seeds
         Each receiver's secret of this run.
+    on_piece
+        Is given every piece that was sifted, in order, to count; it must keep no bit of it.
     """
 
-    def __init__(self, link: LinkConfig, seeds: Mapping[Party, bytes]) -> None:
+    def __init__(self, link: LinkConfig, seeds: Mapping[Party, bytes], *, on_piece: OnPiece | None = None) -> None:
+        self._on_piece = on_piece
         self._sifter = PairSifter(link, seeds)
         self._meters = {party: RateMeter() for party in link.receivers}
         self._key = self._test = ErrorCount()
@@ -224,6 +240,8 @@ class PairLive:
     def _guarded(self, work: Callable[[], Iterable[SiftedPiece]]) -> None:
         try:
             for piece in work():
+                if self._on_piece is not None:
+                    self._on_piece(piece)
                 counts = piece.bits.counts(1)
                 self._recent = counts.key
                 self._key += counts.key
@@ -232,6 +250,10 @@ class PairLive:
             self._failure = f"clock lost: {error.message}"
 
 
-def live_analysis(link: LinkConfig, seeds: Mapping[Party, bytes]) -> PulsedLive | PairLive:
+def live_analysis(
+    link: LinkConfig, seeds: Mapping[Party, bytes], *, on_piece: OnPiece | None = None
+) -> PulsedLive | PairLive:
     """Return the live analysis of a link; ``seeds`` are the receivers' secrets of this run."""
-    return PulsedLive(link, seeds[Party.BOB]) if link.source is not None else PairLive(link, seeds)
+    if link.source is not None:
+        return PulsedLive(link, seeds[Party.BOB], on_piece=on_piece)
+    return PairLive(link, seeds, on_piece=on_piece)

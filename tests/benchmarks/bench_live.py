@@ -1,7 +1,8 @@
 """The live view beside a run: what it costs the acquisition, how often it draws, how old is what it shows.
 
 ``python -m tests.benchmarks.bench_live [seconds per run [tags per second]]`` prints the rows. The viewer is the
-window of 1920 x 1080 pixels, drawn without a screen, in a process of its own that follows the growing files.
+window of 1920 x 1080 pixels, drawn without a screen, in a process of its own: told by the run, as with
+``faintlink run --watch``, or following the growing files, as ``faintlink watch RUN`` does.
 """
 
 import itertools
@@ -19,6 +20,8 @@ from pathlib import Path
 import numpy as np
 
 from faintlink.acquisition.run import Run
+from faintlink.acquisition.statistics.companions import publisher_here
+from faintlink.acquisition.statistics.running import RunStatistics
 from faintlink.core.symbols import Party
 from faintlink.postprocess.qkd.live import live_analysis
 from tests.acquisition_fakes import FakeStation, FakeTagger
@@ -32,7 +35,7 @@ WARM_S = 8.0
 _PATIENCE_S = 120.0
 
 
-def view(folder: Path, out: Path, ready: Event) -> None:
+def view(folder: Path, out: Path, ready: Event, address: str) -> None:
     """Show a run until it is over and write (monotonic time, newest tag's time) of each frame as JSON.
 
     Parameters
@@ -41,12 +44,14 @@ def view(folder: Path, out: Path, ready: Event) -> None:
         Of the run, and the JSON file.
     ready
         Set as soon as the run is waited for.
+    address
+        Where the run publishes; its files are followed if empty.
     """
     os.environ["QT_QPA_PLATFORM"] = "offscreen"
     # As a viewer that `faintlink run --watch` starts.
     os.nice(5)
     from faintlink.acquisition.live.controls import Controls
-    from faintlink.acquisition.live.feeds import folder_feed
+    from faintlink.acquisition.live.feeds import open_feed
     from faintlink.acquisition.live.model import LiveModel
     from faintlink.acquisition.live.toolkit import load
     from faintlink.acquisition.live.window import LiveWindow
@@ -58,7 +63,7 @@ def view(folder: Path, out: Path, ready: Event) -> None:
         time.sleep(0.01)
     frames: list[tuple[float, float]] = []
     model = LiveModel()
-    with folder_feed(folder) as feed:
+    with open_feed(str(folder), via=address) as feed:
         window = LiveWindow(feed, model, kit, scale=1.0)
         Controls(window, model, kit, save_to=out.parent)
         drawn = 0
@@ -97,23 +102,28 @@ class Measured:
     """Moment of the run's first tag."""
 
 
-def measure(rate_hz: float, seconds: float, *, has_viewer: bool) -> Measured:
-    """Take a run, with or without a viewer beside it."""
+def measure(rate_hz: float, seconds: float, *, has_viewer: bool, is_told: bool = False) -> Measured:
+    """Take a run, with or without a viewer beside it, which is told by the run or follows its files."""
     link, sender = replay_link(seconds), ReplaySender()
     stream = ReplayStream(sender, rate_hz)
     lab = FakeStation(pattern=sender, tagger=FakeTagger(stream))
-    analysis = live_analysis(link, {Party.BOB: bytes(32)})
-    with tempfile.TemporaryDirectory() as place:
+    told = RunStatistics(link) if is_told else None
+    analysis = live_analysis(link, {Party.BOB: bytes(32)}, on_piece=told.add_piece if told else None)
+    with tempfile.TemporaryDirectory() as place, publisher_here() as publisher:
         folder, out = Path(place) / "run", Path(place) / "frames.json"
         spawn = multiprocessing.get_context("spawn")
         ready = spawn.Event()
-        viewer = spawn.Process(target=view, args=(folder, out, ready), daemon=True)
+        viewer = spawn.Process(target=view, args=(folder, out, ready, publisher.address if told else ""), daemon=True)
         if has_viewer:
             viewer.start()
             ready.wait(_PATIENCE_S)
         context = {"link": link.model_dump_json()}
-        with Run(link, lab, folder, analysis=analysis, context=context) as run:
-            report = run.execute()
+        if told:
+            told.tell(publisher.send)
+        with Run(link, lab, folder, analysis=analysis, context=context, statistics=told) as run:
+            report = run.execute(progress=told.beat if told else None)
+        if told:
+            publisher.send_last(told.end())
         if has_viewer:
             viewer.join(_PATIENCE_S)
         frames = json.loads(out.read_text()) if out.exists() else []
@@ -134,36 +144,41 @@ def ages_s(run: Measured) -> list[float]:
 def run(seconds: float = SECONDS, rate_hz: float = RATE_HZ) -> list[Row]:
     """Return the rows."""
     plain = measure(rate_hz, seconds, has_viewer=False)
-    seen = measure(rate_hz, seconds, has_viewer=True)
+    told = measure(rate_hz, seconds, has_viewer=True, is_told=True)
     again = measure(rate_hz, seconds, has_viewer=False)
-    without_hz = statistics.mean((plain.rate_hz, again.rate_hz))
+    following = measure(rate_hz, seconds, has_viewer=True)
+    size = f"at {rate_hz / 1e6:g} Mtags/s for {seconds:g} s"
+    rows = []
+    for seen, what in ((told, "told by the run"), (following, "following its files")):
+        rows += [_beside(seen, (plain, again), f"{size}, viewer {what}"), *_seen(seen, f"{size}, viewer {what}")]
+    return rows
+
+
+def _beside(seen: Measured, alone: tuple[Measured, Measured], what: str) -> Row:
+    without_hz = statistics.mean(one.rate_hz for one in alone)
+    late = " and ".join(f"{1e3 * one.late_s:.0f}" for one in alone)
+    return Row(
+        f"acquire {what}, and without",
+        seen.rate_hz / 1e6,
+        without_hz / 1e6,
+        "Mtags/s",
+        "no viewer",
+        "within 5 %",
+        f"lost {seen.lost} and {sum(one.lost for one in alone)}; tagger read up to {1e3 * seen.late_s:.0f} ms late "
+        f"with a viewer, {late} ms without",
+    )
+
+
+def _seen(seen: Measured, what: str) -> list[Row]:
     steady = [drawn for drawn, newest in seen.frames if newest >= WARM_S]
     fps = (len(steady) - 1) / (steady[-1] - steady[0]) if len(steady) > 1 else float("nan")
     ages = ages_s(seen)
     median_ms = 1e3 * statistics.median(ages) if ages else float("nan")
     worst_ms = 1e3 * float(np.quantile(ages, 0.95)) if ages else float("nan")
-    size = f"at {rate_hz / 1e6:g} Mtags/s for {seconds:g} s"
-    late = f"tagger read up to {1e3 * seen.late_s:.0f} ms late with a viewer, {1e3 * plain.late_s:.0f} ms without"
+    note = f"median {median_ms:.0f} ms, 95 % {worst_ms:.0f} ms"
     return [
-        Row(
-            f"acquire {size}, with a viewer and without",
-            seen.rate_hz / 1e6,
-            without_hz / 1e6,
-            "Mtags/s",
-            "no viewer",
-            "within 5 %",
-            f"lost {seen.lost} and {plain.lost + again.lost}; {late}",
-        ),
-        Row(f"frames of the live view {size}", fps, 20.0, "frames/s", "asked", ">= 20", f"{len(steady)} frames"),
-        Row(
-            f"click to pixel {size}",
-            1e3 / median_ms,
-            4.0,
-            "1/s",
-            "asked",
-            "median < 250 ms",
-            f"median {median_ms:.0f} ms, 95 % {worst_ms:.0f} ms",
-        ),
+        Row(f"frames {what}", fps, 20.0, "frames/s", "asked", ">= 20", f"{len(steady)} frames"),
+        Row(f"click to pixel {what}", 1e3 / median_ms, 4.0, "1/s", "asked", "median < 250 ms", note),
     ]
 
 

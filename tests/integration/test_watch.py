@@ -22,7 +22,7 @@ from faintlink.core.records import ErrorCount
 from faintlink.postprocess.qkd.live import LiveSummary
 from tests.acquisition_fakes import eventually
 from tests.data import ROOT
-from tests.pulses import PulsedLink, write_pulsed_run
+from tests.pulses import PulsedLink, small_link, write_pulsed_run
 
 DEMO = ROOT / "lab_configs" / "demo.link.yaml"
 
@@ -74,21 +74,34 @@ def test_an_address_in_use_is_refused_before_the_run(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
-def test_a_companion_that_fails_says_why_and_leaves_the_run_alone(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_a_window_that_fails_says_why_and_leaves_the_run_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
     status = RunStatus(0.0, 1.0, 0.0, 0, 0, 0, LiveSummary())
     passed: list[RunStatus] = []
-    with Companions(tmp_path / "nothing", publish=free_address()) as companions:
-        progress = companions.beside(passed.append)
+    started: list[subprocess.Popen[bytes]] = []
+    popen = subprocess.Popen
+
+    def start(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
+        # As an address of which ZeroMQ knows nothing.
+        started.append(popen([*command[:-1], "nonsense"], **options))
+        return started[-1]
+
+    monkeypatch.setattr("faintlink.acquisition.statistics.companions.subprocess.Popen", start)
+    with Companions(small_link(), window=True) as companions:
+        progress = companions.beside(tmp_path, passed.append)
         assert progress is not None
         progress(status)
+        assert started[0].wait(60.0) != 0
     assert passed == [status]
-    assert "has no run.json" in caplog.text
+    assert "the live view beside the run failed: cannot use nonsense" in caplog.text
 
 
-def test_without_companions_a_runs_progress_stays_what_it_is(tmp_path: Path) -> None:
-    assert Companions(tmp_path).beside(None) is None
+def test_nobody_who_looks_costs_a_run_nothing(tmp_path: Path) -> None:
+    nobody = Companions(small_link())
+    assert nobody.statistics is None
+    assert nobody.beside(tmp_path, None) is None
 
 
 def free_address() -> str:
@@ -143,7 +156,7 @@ def test_a_viewer_that_is_killed_leaves_the_run_alone(tmp_path: Path) -> None:
 
     thread = threading.Thread(target=attach, daemon=True)
     thread.start()
-    report = json.loads(invoked(run, str(DEMO), "--out", str(folder), "--duration", "6", "--quiet", "--json").output)
+    report = json.loads(invoked(run, str(DEMO), "--out", str(folder), "--duration", "30", "--quiet", "--json").output)
     thread.join(60.0)
     with viewers[0] as viewer:
         assert viewer.wait(20.0) != 0

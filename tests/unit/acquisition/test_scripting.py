@@ -9,6 +9,7 @@ import pytest
 from faintlink.acquisition.launch import take_run
 from faintlink.acquisition.scripting import Station
 from faintlink.acquisition.statistics.companions import Companions
+from faintlink.acquisition.statistics.snapshot import Snapshot
 from faintlink.core.calibration.file import read_record
 from faintlink.core.errors import ConfigError, LocalProtocolError, NotEnoughSignalsError
 from faintlink.core.symbols import Party
@@ -129,16 +130,30 @@ def test_an_address_that_is_taken_is_refused_before_the_run(demo: Station, tmp_p
         demo.run(out=tmp_path / "run", publish=f"tcp://127.0.0.1:{taken.getsockname()[1]}")
 
 
-def test_viewers_start_with_the_run(demo: Station, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    started: list[list[str]] = []
-    monkeypatch.setattr(Companions, "_start", lambda self, options: started.append(options))
+def test_a_window_starts_with_the_run_and_is_told_where_it_speaks(
+    demo: Station, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[tuple[Path, str]] = []
+    monkeypatch.setattr(Companions, "_open_window", lambda self, folder, address: opened.append((folder, address)))
     monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
-    run = demo.run(duration_s=0.05, out=tmp_path / "run", publish=address, window=True)
-    assert started == []
+    run = demo.run(duration_s=0.05, out=tmp_path / "run", window=True)
+    assert opened == []
     run.wait()
-    assert started == [["--publish", address], []]
+    [(folder, address)] = opened
+    assert folder == tmp_path / "run"
+    assert address.startswith("tcp://127.0.0.1:")
+
+
+def test_a_listener_hears_the_run_to_its_last_tag(demo: Station, tmp_path: Path) -> None:
+    heard: list[Snapshot] = []
+    report = demo.run(duration_s=1.0, out=tmp_path / "run", listener=heard.append).wait()
+    assert len(heard) > 3
+    assert heard[-1].is_over
+    assert (heard[-1].tags, heard[-1].counts.key) == (report.tags, report.live.qber_key)
+    facts = heard[-1].facts
+    assert facts is not None
+    assert (facts.run_id, facts.origin) == (report.run_id, "simulation")
+    assert any("armed" in line for line in facts.events)
 
 
 def test_a_calibration_leaves_a_record_and_tells_who_listens(demo: Station, tmp_path: Path) -> None:

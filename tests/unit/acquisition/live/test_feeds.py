@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from faintlink.acquisition.live.feeds import Feed, open_feed, published_feed, relay, run_folder
+from faintlink.acquisition.live.feeds import Feed, open_feed, published_feed, relay, run_folder, told_feed
 from faintlink.acquisition.live.model import LiveModel
 from faintlink.acquisition.live.text import watch_in_terminal
+from faintlink.acquisition.statistics.companions import publisher_here
 from faintlink.acquisition.statistics.publishing import StatisticsPublisher
 from faintlink.acquisition.statistics.snapshot import RunFacts, Snapshot
 from faintlink.core.errors import ConfigError, SchemaError
@@ -138,3 +139,28 @@ def test_a_file_names_the_run_folder_around_it(tmp_path: Path) -> None:
 def test_a_strange_address_is_refused(target: str) -> None:
     with pytest.raises(ConfigError, match="cannot use"):
         open_feed(target)
+
+
+def test_a_run_is_heard_where_it_speaks(tmp_path: Path) -> None:
+    with publisher_here() as publisher, told_feed(tmp_path, publisher.address) as feed:
+        taken: list[Snapshot] = []
+
+        def is_heard() -> bool:
+            publisher.send(Snapshot(tags=7))
+            taken.extend(feed.take(0.02))
+            return bool(taken)
+
+        assert eventually(is_heard)
+        publisher.send_last(DONE)
+        assert eventually(lambda: drained(feed, taken))
+    assert (taken[0].tags, taken[-1].is_over, feed.error) == (7, True, None)
+
+
+def test_a_run_that_falls_silent_is_read_from_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("faintlink.acquisition.live.feeds._SILENCE_S", 0.1)
+    folder = write_pulsed_run(tmp_path / "run", PulsedLink(seconds=0.2).make())
+    with told_feed(folder, "tcp://127.0.0.1:9") as feed:
+        taken: list[Snapshot] = []
+        assert eventually(lambda: drained(feed, taken))
+    assert taken[-1].is_over
+    assert taken[-1].counts.key.bits > 100

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from faintlink.acquisition.report import RunStatus
 from faintlink.acquisition.statistics.codec import MAX_BYTES
+from faintlink.acquisition.statistics.companions import publisher_here
 from faintlink.acquisition.statistics.publishing import (
     BYTES_PER_S,
     StatisticsPublisher,
@@ -17,10 +17,7 @@ from faintlink.acquisition.statistics.publishing import (
     require_free,
 )
 from faintlink.acquisition.statistics.snapshot import BINS, RunFacts, Snapshot
-from faintlink.acquisition.statistics.status import StatusTap
 from faintlink.core.errors import ConfigError, SchemaError
-from faintlink.core.records import ErrorCount
-from faintlink.postprocess.qkd.live import LiveSummary
 from tests.acquisition_fakes import eventually
 
 ANYWHERE = "tcp://127.0.0.1:*"
@@ -135,16 +132,12 @@ def test_an_address_that_is_none_is_refused(address: str) -> None:
         StatisticsSubscriber(address)
 
 
+def test_a_publisher_for_this_computer_holds_nothing_back() -> None:
+    with publisher_here() as here:
+        assert here.address.startswith("tcp://127.0.0.1:")
+        assert [here.send(Snapshot(tags=number)) for number in range(5)] == [True] * 5
+
+
 def test_an_address_in_use_is_refused_before_anything_starts(publisher: StatisticsPublisher) -> None:
     with pytest.raises(ConfigError, match="in use"):
         require_free(publisher.address)
-
-
-def test_a_run_in_the_same_program_hands_its_status_on() -> None:
-    live = LiveSummary(qber_key=ErrorCount(100, 3), rate_hz={2: 5e5, 1: 4e5}, clock_ppm=1.5, state="locked")
-    seen: list[Snapshot] = []
-    StatusTap(seen.append, RunFacts(link="x"))(RunStatus(2.0, 10.0, 2.1, 900, 4, 0, live))
-    one = seen[0]
-    assert (one.tags, one.lost, one.counts.key, one.clock_ppm) == (900, 4, ErrorCount(100, 3), 1.5)
-    assert one.rates_hz == {"ch 1": 4e5, "ch 2": 5e5}
-    assert one.facts == RunFacts(link="x")

@@ -18,6 +18,7 @@ from faintlink.core.units import PS_PER_S, Slots
 from faintlink.postprocess.qkd.clock import ClockModel, SlottedTags
 from faintlink.postprocess.qkd.live import PairLive, PulsedLive, RateMeter, live_analysis
 from faintlink.postprocess.qkd.pairs import PairRun
+from faintlink.postprocess.qkd.pieces import SiftedPiece
 from faintlink.postprocess.qkd.pulsed import PulsedRun
 from tests.pairs import SEEDS, Pairs, PairTags, pair_link, write_pair_run
 from tests.pulses import SQUASH_SEED, PulsedLink, Pulses, cut, small_link, write_pulsed_run
@@ -44,6 +45,30 @@ def watched(made: Pulses, blocks: list[TagBlock]) -> tuple[PulsedLive, Slots]:
         live.account(slots, made.codes[slots])
         asked.append(slots)
     return live, np.concatenate(asked)
+
+
+def test_the_pieces_handed_on_are_those_of_the_recorded_run(tmp_path: Path) -> None:
+    live: list[SiftedPiece] = []
+    made = pulses()
+    analysis = live_analysis(LINK, {Party.BOB: SQUASH_SEED}, on_piece=live.append)
+    asked = []
+    for block in [*cut(made.tags, [1, 50_000, 200_000]), None]:
+        slots = analysis.finish() if block is None else analysis.feed(Party.BOB, block)
+        asked.append(slots[slots < made.codes.size])
+        analysis.account(asked[-1], made.codes[asked[-1]])
+    folder = write_pulsed_run(tmp_path / "run", made, recorded=np.concatenate(asked))
+    offline = list(PulsedRun(open_run([folder]), LINK).pieces())
+    assert len(live) == len(offline) > 3
+    for ours, theirs in zip(live, offline, strict=True):
+        assert (ours.start, ours.reached, ours.time_ps, ours.count) == (
+            theirs.start,
+            theirs.reached,
+            theirs.time_ps,
+            theirs.count,
+        )
+        assert np.array_equal(ours.bits.alice, theirs.bits.alice)
+        assert np.array_equal(ours.bits.bob, theirs.bits.bob)
+        assert np.array_equal(ours.arrivals[Party.BOB].histogram, theirs.arrivals[Party.BOB].histogram)
 
 
 def counted(run: PulsedRun | PairRun) -> tuple[ErrorCount, ErrorCount]:
