@@ -7,13 +7,22 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from faintlink.core.config.link import LinkConfig
+from faintlink.core.config.models import StrictModel
 from faintlink.core.errors import ConfigError
 
-Model = TypeVar("Model", bound=BaseModel)
+Model = TypeVar("Model", bound=StrictModel)
 _MAX_BYTES = 1 << 20
+
+
+class _FaultsError(Exception):
+    """What is wrong with a text, before it is known where its fields are described."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__(*faults)
+        self.faults = faults
 
 
 class _Loader(yaml.SafeLoader):
@@ -52,18 +61,19 @@ def parse_yaml(text: str, model: type[Model], where: str) -> Model:
     ConfigError
         The YAML is malformed, or the model refuses it. ``faults`` lists each fault as ``file:line: path: what``.
     """
-    root = _compose(text, where)
-    duplicates = list(_duplicate_keys(root, where))
-    if duplicates:
-        raise _config_error(where, duplicates)
-    data = _construct(text, where)
     try:
-        return model.model_validate_json(json.dumps(data))
+        root = _compose(text, where)
+        duplicates = list(_duplicate_keys(root, where))
+        if duplicates:
+            raise _FaultsError(duplicates)
+        return model.model_validate_json(json.dumps(_construct(text, where)))
+    except _FaultsError as found:
+        faults = found.faults
     except ValidationError as error:
         faults = [_fault(where, root, entry["loc"], _wording(entry)) for entry in error.errors()]
-        raise _config_error(where, faults) from None
     except (TypeError, ValueError) as error:
-        raise _config_error(where, [f"{where}:1: {error}"]) from None
+        faults = [f"{where}:1: {error}"]
+    raise _config_error(where, faults, model.described_in)
 
 
 def _read(path: Path) -> str:
@@ -82,15 +92,15 @@ def _compose(text: str, where: str) -> yaml.Node:
         aliases = list(_aliases(text, where))
         root = yaml.compose(text, Loader=_Loader)
     except RecursionError:
-        raise _config_error(where, [f"{where}:1: nested too deeply"]) from None
+        raise _FaultsError([f"{where}:1: nested too deeply"]) from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 1
-        raise _config_error(where, [f"{where}:{line}: not YAML: {getattr(error, 'problem', error)}"]) from None
+        raise _FaultsError([f"{where}:{line}: not YAML: {getattr(error, 'problem', error)}"]) from None
     if aliases:
-        raise _config_error(where, aliases)
+        raise _FaultsError(aliases)
     if not isinstance(root, yaml.MappingNode):
-        raise _config_error(where, [f"{where}:1: expected a mapping of sections, found something else"])
+        raise _FaultsError([f"{where}:1: expected a mapping of sections, found something else"])
     return root
 
 
@@ -106,7 +116,7 @@ def _construct(text: str, where: str) -> Any:
     try:
         return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
     except (yaml.YAMLError, ValueError) as error:
-        raise _config_error(where, [f"{where}:1: {error}"]) from None
+        raise _FaultsError([f"{where}:1: {error}"]) from None
 
 
 def _duplicate_keys(node: yaml.Node, where: str) -> Iterator[str]:
@@ -159,10 +169,10 @@ def _locate(root: yaml.Node, loc: tuple[int | str, ...]) -> tuple[int, str]:
     return line, path
 
 
-def _config_error(where: str, faults: list[str]) -> ConfigError:
+def _config_error(where: str, faults: list[str], described_in: str) -> ConfigError:
     count = f"{len(faults)} fault{'s' if len(faults) != 1 else ''}"
     return ConfigError(
         f"{where} has {count}:\n" + "\n".join(f"  {fault}" for fault in faults),
-        hint="docs/reference/link-file.md describes every field",
+        hint=f"{described_in} describes every field",
         faults=faults,
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -20,6 +20,8 @@ from faintlink.core.runfile.reader import RunFileReader
 
 class CampaignConfig(StrictModel):
     """A campaign file: how all runs of a campaign are analysed."""
+
+    described_in: ClassVar[str] = "docs/howto/reanalyse.md"
 
     format: Literal["faintlink.campaign/1"] = "faintlink.campaign/1"
     """Format of this file."""

@@ -1,11 +1,13 @@
 """Configuration files: every fault at once, each with its line."""
 
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from faintlink.core.config.link import LinkConfig
 from faintlink.core.config.loader import load_link, parse_link, parse_yaml
+from faintlink.core.config.models import StrictModel
 from faintlink.core.errors import ConfigError
 from tests.data import ROOT
 
@@ -140,3 +142,17 @@ def test_a_huge_file_is_refused_unread(tmp_path: Path) -> None:
     path.write_bytes(bytes(2 << 20))
     with pytest.raises(ConfigError, match="larger than"):
         load_link(path)
+
+
+def test_the_hint_names_the_page_of_the_file_that_is_wrong() -> None:
+    class Other(StrictModel):
+        described_in: ClassVar[str] = "docs/other.md"
+        number: int
+
+    for text in ("number: x", "number: [", "number: 1\nnumber: 2", "- 1"):
+        with pytest.raises(ConfigError) as refused:
+            parse_yaml(text, Other, "other.yaml")
+        assert refused.value.hint == "docs/other.md describes every field"
+    with pytest.raises(ConfigError) as refused:
+        parse_yaml("nothing: 1", LinkConfig, "link.yaml")
+    assert "link-file.md" in refused.value.hint
