@@ -14,13 +14,11 @@ import json
 import logging
 import os
 import signal
-import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -38,13 +36,13 @@ _TAG_BLOCKS_IN_A_ROW = 8
 
 def record(plan: WriterPlan, rings: Sequence[RingPlan], control: Connection, status: Connection) -> None:
     """Write a run until told to stop, or until the parent dies: the entry point of the process."""
-    stopped = _ignore_interrupts()
+    _leave_signals_to_the_parent()
     try:
         for ring in rings:
             ring.end.attach()
         writing = _Writing(plan, rings, control)
         _tell(status, "ready", None)
-        _tell(status, *_served_and_sealed(writing, stopped))
+        _tell(status, *_served_and_sealed(writing))
     except (OSError, RuntimeError, ValueError, FaintlinkError) as error:
         _tell(status, "failed", as_runfile_error(error, plan.folder))
         # HDF5 cannot close a file it cannot flush, and takes the interpreter down at exit when it tries. A file
@@ -54,9 +52,9 @@ def record(plan: WriterPlan, rings: Sequence[RingPlan], control: Connection, sta
         ring.end.close()
 
 
-def _served_and_sealed(writing: "_Writing", stopped: threading.Event) -> tuple[str, object]:
+def _served_and_sealed(writing: "_Writing") -> tuple[str, object]:
     try:
-        writing.serve(stopped)
+        writing.serve()
     except FaintlinkError as error:
         # Refused before HDF5 saw it: the files are sound and can be sealed.
         writing.seal()
@@ -64,16 +62,10 @@ def _served_and_sealed(writing: "_Writing", stopped: threading.Event) -> tuple[s
     return "sealed", writing.seal()
 
 
-def _ignore_interrupts() -> threading.Event:
-    """Leave Ctrl-C to the parent; let SIGTERM seal and end."""
-    stopped = threading.Event()
-
-    def on_terminate(_signal: int, _frame: FrameType | None) -> None:
-        stopped.set()
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, on_terminate)
-    return stopped
+def _leave_signals_to_the_parent() -> None:
+    """Ignore what ends a whole group of processes: the parent says stop, and if it is killed, that is seen."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _tell(status: Connection, what: str, content: object) -> None:
@@ -99,7 +91,7 @@ class _Writing:
         self._is_stopping = self._was_told_to_stop = False
         self._syncer = DiskSyncer(plan.folder)
 
-    def serve(self, stopped: threading.Event) -> None:
+    def serve(self) -> None:
         """Write whatever comes, until every ring has ended and the parent said stop, or until the parent dies."""
         parent = parent_process()
         while self._rings or not self._is_stopping:
@@ -114,7 +106,7 @@ class _Writing:
             if self._control in ready:
                 self._obey()
             self._keep_safe()
-            if stopped.is_set() or (parent is not None and parent.sentinel in ready):
+            if parent is not None and parent.sentinel in ready:
                 break
         self._drain_all()
         if not self._was_told_to_stop:

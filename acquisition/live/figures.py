@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from faintlink.acquisition.live.model import ALARM, RECENT_S, LiveModel, estimate
+from faintlink.acquisition.statistics.snapshot import PLANNED
 from faintlink.core.records import ErrorCount
 
 _STEPS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
@@ -81,7 +82,9 @@ def _clock(model: LiveModel) -> Figure:
 def _losses(model: LiveModel) -> Figure:
     now, last = model.current, model.stretch(RECENT_S)
     gaps, fresh = now.gaps_unplanned, bool(last.lost or last.gaps_unplanned)
-    note = f"{gaps} gaps, {scaled(last.lost)}lost in {RECENT_S:.0f} s" if now.lost or gaps else "no gaps"
+    causes = ", ".join(cause for cause in now.gaps if cause != PLANNED)
+    count = f"{gaps} gap{'s' if gaps != 1 else ''} ({causes})" if gaps else "no gaps"
+    note = f"{scaled(last.lost).strip()} lost in {RECENT_S:.0f} s, {count}" if now.lost or gaps else "no gaps"
     return Figure("Lost tags", scaled(now.lost), note, is_alarm=fresh, is_good=not (now.lost or gaps))
 
 

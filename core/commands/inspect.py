@@ -32,7 +32,7 @@ def inspect(path: Path, as_json: bool, check: bool) -> None:
     if check and faults:
         raise CorruptBlockError(
             f"{path}: {len(faults)} fault{'s' if len(faults) > 1 else ''} found",
-            hint="run `faintlink recover FILE` on a damaged file, or copy it again from where it came",
+            hint="run `faintlink recover FILE` on a damaged file that was not recovered yet, or copy it again",
         )
 
 

@@ -25,6 +25,8 @@ def recover(file: Path, out: Path | None, as_json: bool) -> None:
         click.echo(json.dumps({**asdict(report), "is_complete": report.is_complete}))
         return
     click.echo(f"recovered {report.source}\n     into {report.target}")
+    if report.was_sound:
+        click.echo("  the file was sealed and whole: it needed no recovery, and the copy holds the same")
     for name, rows in report.rows.items():
         click.echo(f"  {name}: {rows} rows saved, {_loss(report.damaged_blocks[name], report.damaged_rows[name])}")
 

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from faintlink.core.errors import CorruptBlockError, RunExistsError, RunfileError
+from faintlink.core.errors import CorruptBlockError, RunExistsError, RunfileError, SchemaError
 from faintlink.core.runfile.reader import RowBlock, RunFileReader, StreamReader
 from faintlink.core.runfile.writer import RunFileWriter, publish
 from faintlink.core.tags import UNKNOWN_LOSS, GapCause, GapRecord
@@ -27,6 +27,8 @@ class RecoveryReport:
     """Committed rows known to be lost, by stream; in a stream of tags the new file has them as gaps."""
     damaged_blocks: dict[str, int]
     """Committed blocks that could not be read back, by stream."""
+    was_sound: bool
+    """Whether the file was sealed and nothing of it damaged."""
 
     @property
     def is_complete(self) -> bool:
@@ -45,14 +47,20 @@ def recover(path: Path, target: Path) -> RecoveryReport:
     Raises
     ------
     SchemaError
-        Nothing of the file can be read.
+        There is no such file, or nothing of it can be read.
     RunExistsError
         ``target`` exists.
     """
+    if not path.is_file():
+        raise SchemaError(
+            f"{path} is {'a folder' if path.is_dir() else 'not there'}",
+            hint="name one run file, such as RUN/bob-0000.h5; each party's file is recovered by itself",
+        )
     if target.exists():
         raise RunExistsError(f"{target} exists; nothing was overwritten", hint="choose another --out")
     unfinished = target.with_name(f".{target.name}.recovering.{os.getpid()}")
     with _open_somehow(path) as reader:
+        was_sealed = reader.header.status != "recording"
         try:
             copies = _copy_all(reader, unfinished)
             publish(unfinished, target)
@@ -64,6 +72,7 @@ def recover(path: Path, target: Path) -> RecoveryReport:
         rows={name: copy.rows for name, copy in copies.items()},
         damaged_rows={name: copy.damaged_rows for name, copy in copies.items()},
         damaged_blocks={name: copy.damaged_blocks for name, copy in copies.items()},
+        was_sound=was_sealed and not any(copy.damaged_blocks for copy in copies.values()),
     )
 
 

@@ -14,6 +14,7 @@ from faintlink.core.errors import CorruptBlockError, RunfileError
 from faintlink.core.runfile.folder import run_files
 from faintlink.core.runfile.manifest import MANIFEST, file_sha256, read_manifest
 from faintlink.core.runfile.reader import RunFileReader, StreamReader
+from faintlink.core.runfile.recover import default_target
 from faintlink.core.runfile.schema import RunHeader
 from faintlink.core.units import PS_PER_S
 
@@ -115,10 +116,15 @@ def manifest_faults(folder: Path) -> list[str]:
         if not path.is_file():
             faults.append(f"{path} is in {MANIFEST} but not in the folder")
         elif path.stat().st_size != segment.bytes:
-            faults.append(f"{path} has {path.stat().st_size} bytes, {MANIFEST} says {segment.bytes}")
+            faults.append(f"{path} has {path.stat().st_size} bytes, {MANIFEST} says {segment.bytes}{_twin(path)}")
         elif file_sha256(path) != segment.sha256:
-            faults.append(f"{path} differs from its SHA-256 in {MANIFEST}")
+            faults.append(f"{path} differs from its SHA-256 in {MANIFEST}{_twin(path)}")
     return faults
+
+
+def _twin(path: Path) -> str:
+    twin = default_target(path)
+    return f"; {twin.name} was recovered from it and is read in its place" if twin.exists() else ""
 
 
 def all_faults(files: Sequence[FileSummary]) -> list[str]:

@@ -62,7 +62,7 @@ class Comparison:
     """How two analyses differ."""
 
     is_same_run: bool
-    """Whether both are of one run; then they share their data, and agree closer than sigma says."""
+    """Whether both are of one run; then they share their data, and sigma, for independent runs, says little."""
     parameters: tuple[Parameter, ...]
     """Configuration differences."""
     figures: tuple[Figure, ...]
@@ -102,7 +102,10 @@ def load_analysis(path: Path) -> dict[str, Any]:
         data = json.loads(file.read_text(encoding="utf-8"))
         seen = data["format"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SchemaError(f"{file} holds no analysis: {error}", hint="name the folder of an analysis") from error
+        raise SchemaError(
+            f"{file} holds no analysis: {getattr(error, 'strerror', None) or error}",
+            hint="name the folder that `faintlink process` or `demo` made, not that of the run",
+        ) from error
     if seen != FORMAT or not isinstance(data, dict):
         raise SchemaError(f"{file} is of format {seen!r}, expected {FORMAT!r}", expected=FORMAT, seen=seen)
     return data

@@ -61,7 +61,7 @@ def _print(found: "Comparison", console: "Console", *, is_equal: bool) -> None:
         table.add_row(*(Text(_shown(cell)) for cell in cells), sigma, style="bold" if figure.differs else "dim")
     console.print(table)
     if found.is_same_run:
-        console.print("both are of the same run: their data are shared, and they agree closer than sigma says")
+        console.print("both are of the same run: sigma, which is for independent data, says little of them")
     console.print("the two are equal" if is_equal else "[bold]the two differ[/]")
 
 

@@ -68,7 +68,7 @@ def decoy(terms: Mapping[str, float], key_basis_bits: int) -> tuple[Step, ...]:
         Step("multi-photon or uncertain", sure - key_basis_bits, False),
         Step("vacuum and single photons", sure, True),
         Step("privacy lost to phase errors", terms["secret_before_costs"] - sure, False),
-        Step("leaked by reconciliation", -terms["leak_ec_upper"], False),
+        Step("leaked by reconciliation and its check", -terms["leak_ec_upper"], False),
         Step("fixed cost of the proof", -terms["secrecy_cost_upper"] - terms["correctness_cost_upper"], False),
     )
 
@@ -81,7 +81,7 @@ def single_photons_only(terms: Mapping[str, float], key_basis_bits: int) -> tupl
         Step("vacuum, multi-photon or uncertain", sure - key_basis_bits, False),
         Step("single photons", sure, True),
         Step("privacy lost to phase errors", terms["secret_before_costs"] - sure, False),
-        Step("leaked by reconciliation", -terms["leak_ec_upper"], False),
+        Step("leaked by reconciliation and its check", -terms["leak_ec_upper"], False),
         Step("fixed cost of the proof", -terms["secrecy_cost_upper"] - terms["correctness_cost_upper"], False),
     )
 
@@ -96,7 +96,7 @@ def single_photon(terms: Mapping[str, float], key_basis_bits: int) -> tuple[Step
     return (
         Step("sifted, key basis", float(key_basis_bits), True),
         Step("privacy lost to phase errors", terms["secret_before_costs"] - key_basis_bits, False),
-        Step("leaked by reconciliation", -terms["leak_ec_upper"], False),
+        Step("leaked by reconciliation and its check", -terms["leak_ec_upper"], False),
         Step("fixed cost of the proof", -terms["hashing_cost_upper"], False),
     )
 

@@ -21,6 +21,7 @@ UNCOMMENTED: dict[tuple[str, str], dict[str, object]] = {
     ("README.md", "$ .venv/bin/faintlink watch demo-out/run"): {
         "is_slow": True,
         "first": ("faintlink demo --out demo-out",),
+        "exit_codes": (8,),
     },
     ("docs/reference/performance.md", "$ make bench"): {"not_run": "it installs other programs and takes minutes"},
     ("docs/reference/performance.md", "$ faintlink run"): {

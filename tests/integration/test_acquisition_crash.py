@@ -123,8 +123,8 @@ def assert_whole(folder: Path) -> int:
 def test_an_interrupted_run_is_sealed_and_exits_with_130(tmp_path: Path, signum: signal.Signals) -> None:
     with recording(tmp_path) as run:
         run.wait_for_tags()
-        # As a terminal does it: to the whole process group, the writer included.
-        os.killpg(run.process.pid, signum) if signum == signal.SIGINT else run.process.send_signal(signum)
+        # As a terminal and `timeout` do it: to the whole process group, the writer included.
+        os.killpg(run.process.pid, signum)
         code, out, err = run.end()
     assert code == 130
     assert "(interrupted)" in out

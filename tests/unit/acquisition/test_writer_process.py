@@ -129,19 +129,11 @@ def recorded_without_alice(folder: Path) -> PartyRecording:
     return recorded(folder)[Party.BOB]
 
 
-def test_sigterm_seals_what_has_come(tmp_path: Path) -> None:
-    with recording(tmp_path / "run") as recorder:
-        count = feed(recorder, 0, 3)
-        assert recorder.pid is not None
-        os.kill(recorder.pid, signal.SIGTERM)
-        assert eventually(lambda: json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "closed")
-    assert len(all_tags(recorded(tmp_path / "run")[Party.BOB])) == count
-
-
-def test_ctrl_c_is_left_to_the_parent(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_ends_a_group_of_processes_is_left_to_the_parent(tmp_path: Path, number: signal.Signals) -> None:
     with recording(tmp_path / "run") as recorder:
         assert recorder.pid is not None
-        os.kill(recorder.pid, signal.SIGINT)
+        os.kill(recorder.pid, number)
         count = feed(recorder, 0, 3)
         assert recorder.seal().rows["bob/tags"] == count
 

@@ -127,6 +127,7 @@ def test_fresh_losses_raise_an_alarm_and_old_ones_stay_in_the_count() -> None:
     assert figure(filled(moment(0.5), lossy), "Lost").is_alarm
     later = figure(filled(moment(0.5), lossy, moment(8.0, lost=50, gaps={"buffer full": 1})), "Lost")
     assert (later.text.strip(), later.is_alarm, later.is_good) == ("50", True, False)
+    assert later.note == "50 lost in 10 s, 1 gap (buffer full)"
     much_later = filled(
         lossy, moment(15.0, lost=50, gaps={"buffer full": 1}), moment(30.0, lost=50, gaps={"buffer full": 1})
     )

@@ -113,6 +113,16 @@ def test_check_compares_a_run_with_its_manifest(
     assert words in capsys.readouterr().out
 
 
+def test_check_names_what_was_recovered_from_a_damaged_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("import", recording(tmp_path / "x", 500), "--out", tmp_path / "run", "--party", "bob") == 0
+    path = tmp_path / "run" / "bob-0000.h5"
+    path.write_bytes(path.read_bytes() + b"x")
+    assert call("recover", path) == 0
+    capsys.readouterr()
+    assert call("inspect", tmp_path / "run", "--check") == 3
+    assert "bob-0000.recovered.h5 was recovered from it" in capsys.readouterr().out
+
+
 def test_inspect_shows_a_foreign_recording(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = recording(tmp_path / "x.ts")
     assert call("inspect", path, "--json") == 0

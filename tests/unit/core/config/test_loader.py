@@ -71,6 +71,7 @@ def test_a_fault_in_a_list_names_its_place() -> None:
         ("[0.5, 0.15]", "[0.15, 0.5]", "intensities must fall strictly"),
         ("[0.5, 0.15]", "[0.5, 0.15, 0.0]", "3 intensities but 2 probabilities"),
         ("4: {basis: X, bit: 1", "4: {basis: X, bit: 0", "exactly one channel for each basis and bit"),
+        ("4: {basis: X, bit: 1", "4: {basis: X, bit: 0", "got X0, X0, Z0, Z1; a link of protocol bqc names all four"),
         ("protocol: bb84-decoy", "protocol: bbm92", "needs the section 'pairs'"),
         ("  bob:", "  alice:", "needs the receivers"),
         ("      4:", "      400:", r"channels must lie in 0..255"),

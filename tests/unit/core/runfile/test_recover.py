@@ -32,6 +32,7 @@ def test_a_whole_file_is_copied_whole(tmp_path: Path) -> None:
     path = write_file(tmp_path / "a.h5", tag_blocks(SIZES))
     report = recover(path, tmp_path / "b.h5")
     assert report.is_complete
+    assert report.was_sound
     assert report.rows == {"tags": 100, "events": 1}
     header, *rest = content(path)
     copied_header, *copied = content(tmp_path / "b.h5")
@@ -44,6 +45,7 @@ def test_a_damaged_block_becomes_a_gap_between_its_neighbours(tmp_path: Path) ->
     path, written = damaged(tmp_path, 1)
     report = recover(path, tmp_path / "b.h5")
     assert not report.is_complete
+    assert not report.was_sound
     assert report.damaged_blocks == {"tags": 1, "events": 0}
     assert report.damaged_rows == {"tags": 20, "events": 0}
     tags = recovered_tags(tmp_path / "b.h5")
@@ -137,3 +139,11 @@ def test_a_recovery_cut_short_leaves_no_target(tmp_path: Path, monkeypatch: pyte
 
 def test_the_copy_lies_beside_the_file_unless_told_otherwise() -> None:
     assert default_target(Path("run/bob-0000.h5")) == Path("run/bob-0000.recovered.h5")
+
+
+@pytest.mark.parametrize(("name", "what"), [("", "is a folder"), ("nothing.h5", "is not there")])
+def test_what_is_no_file_is_refused_in_words(name: str, what: str, tmp_path: Path) -> None:
+    with pytest.raises(SchemaError, match=what) as refused:
+        recover(tmp_path / name, tmp_path / "b.h5")
+    assert "each party's file" in refused.value.hint
+    assert not list(tmp_path.iterdir())
