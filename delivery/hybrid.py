@@ -1,9 +1,11 @@
 """Keys that stay secret if either the quantum link or a post-quantum key exchange does: QKD and ML-KEM, combined.
 
-An option for applications and for sites that hand keys to them. Both ends of a pair exchange an ML-KEM secret, each
-message under a one-time tag of a key that they share already, and from then on every delivered key is combined with
-that secret. Where keys are relayed this keeps the sites on the way, which have the keys in the clear, from reading
-what is encrypted under them, as long as ML-KEM holds and the tags' key is one that they have not got.
+An option for applications and for sites that hand keys to them. Both ends of a pair exchange an ML-KEM secret, and from
+then on every delivered key is combined with that secret. Each message is under a one-time tag of a key that they share
+already, and signed with the sender's certificate, which the other end has pinned (`faintlink.delivery.hybrid_ends`).
+Where keys are relayed this keeps the sites on the way, which have the keys in the clear and can make the tags, from
+reading what is encrypted under them and from putting themselves between, as long as ML-KEM holds and nobody forges a
+signature while the exchange is under way. Who is not on the way has to forge a tag besides.
 
 What is claimed changes. A delivered key alone is secret without an assumption on computing power, up to its epsilon,
 if every site on its way is trusted. The combined key is secret if *either* that holds *or* ML-KEM holds; and in both
@@ -32,6 +34,7 @@ from cryptography.hazmat.primitives.hashes import SHA384
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from faintlink.core.errors import AuthenticationError, ConfigError, LocalProtocolError, RemoteProtocolError
+from faintlink.delivery.hybrid_ends import Ends, read_signature, signed
 from faintlink.delivery.keystore.model import DeliveredKey
 from faintlink.delivery.keystore.sealing import wipe
 from faintlink.postprocess.channel.envelope import Direction
@@ -47,7 +50,8 @@ MOST_BYTES = 48 * 255
 TAG_KEY_BYTES = 2 * KEY_BYTES
 """Bytes of shared key that one exchange uses for its two tags."""
 _LABEL = b"faintlink hybrid key 1"
-_OFFER, _REPLY = b"FLHO\x01", b"FLHR\x01"
+_OFFER, _REPLY = b"FLHO\x02", b"FLHR\x02"
+"""Magic and version; version 1 had tags only."""
 
 
 class Kem(Enum):
@@ -117,7 +121,7 @@ class HybridSecret:
 
     kem: Kem
     transcript: bytes
-    """SHA-384 over both messages."""
+    """SHA-384 over both ends, the names of the tags' keys and both messages."""
     shared: bytearray = field(repr=False, compare=False)
 
     @property
@@ -160,6 +164,8 @@ class MlKemOffer:
         Parameter set.
     tag_keys
         `TAG_KEY_BYTES` of key that both ends share and that serves nothing else; overwritten.
+    ends
+        This end and the other.
 
     Raises
     ------
@@ -167,14 +173,17 @@ class MlKemOffer:
         The ``cryptography`` package cannot do ML-KEM.
     """
 
-    def __init__(self, kem: Kem, tag_keys: bytearray) -> None:
+    def __init__(self, kem: Kem, tag_keys: bytearray, ends: Ends) -> None:
         own, self._reply_key = _tag_keys(tag_keys)
         self._kem = kem
+        self._other = ends.other
+        self._context = ends.text(began_here=True)
         try:
             self._private: Any = getattr(_mlkem(), f"{_class(kem)}PrivateKey").generate()
         except UnsupportedAlgorithm as error:
             raise _no_mlkem() from error
         body = _OFFER + bytes((kem.value[0],)) + self._private.public_key().public_bytes_raw()
+        body += signed(ends.own, self._context + body)
         self.message = body + own.tag([body])
         """What to send."""
 
@@ -186,35 +195,50 @@ class MlKemOffer:
         RemoteProtocolError
             It is no reply.
         AuthenticationError
-            Its tag is wrong. The exchange has failed and needs a new key for its tags.
+            Its tag is wrong, or it is not signed by the other end. The exchange has failed and needs a new key for its
+            tags.
         """
         fields = Fields(reply, _REPLY, "of a hybrid exchange")
-        ciphertext, tag = fields.take(self._kem.ciphertext_bytes), fields.take(TAG_BYTES)
+        ciphertext = fields.take(self._kem.ciphertext_bytes)
+        signature, tag = read_signature(fields), fields.take(TAG_BYTES)
         fields.end()
         _require(self._reply_key.check([self.message, reply[:-TAG_BYTES]], tag))
+        self._other.verify(self._context + self.message + _REPLY + ciphertext, signature)
         shared = bytearray(self._private.decapsulate(ciphertext))
         self._private = None
-        return HybridSecret(self._kem, _transcript(self.message, reply), shared)
+        return HybridSecret(self._kem, _transcript(self._context, self.message, reply), shared)
 
 
-def reply_to(offer: bytes, tag_keys: bytearray) -> tuple[bytes, HybridSecret]:
+def reply_to(offer: bytes, tag_keys: bytearray, ends: Ends) -> tuple[bytes, HybridSecret]:
     """Return the reply to an offer, and the secret.
+
+    Parameters
+    ----------
+    offer
+        As it came.
+    tag_keys
+        As for `MlKemOffer`; overwritten.
+    ends
+        This end and the other.
 
     Raises
     ------
     RemoteProtocolError
         It is no offer.
     AuthenticationError
-        Its tag is wrong; the key for the tags is used up.
+        Its tag is wrong, or it is not signed by the other end; the key for the tags is used up.
     ConfigError
         The ``cryptography`` package cannot do ML-KEM.
     """
     offer_key, own = _tag_keys(tag_keys)
     fields = Fields(offer, _OFFER, "of a hybrid exchange")
     kem = Kem.of(fields.take(1)[0])
-    public, tag = fields.take(kem.key_bytes), fields.take(TAG_BYTES)
+    public = fields.take(kem.key_bytes)
+    signature, tag = read_signature(fields), fields.take(TAG_BYTES)
     fields.end()
     _require(offer_key.check([offer[:-TAG_BYTES]], tag))
+    context = ends.text(began_here=False)
+    ends.other.verify(context + offer[: len(_OFFER) + 1 + kem.key_bytes], signature)
     try:
         key = getattr(_mlkem(), f"{_class(kem)}PublicKey").from_public_bytes(public)
     except UnsupportedAlgorithm as error:
@@ -223,12 +247,13 @@ def reply_to(offer: bytes, tag_keys: bytearray) -> tuple[bytes, HybridSecret]:
         raise RemoteProtocolError(f"an exchange offers no key of {kem.label}", hint="run the same version") from error
     shared, ciphertext = key.encapsulate()
     body = _REPLY + ciphertext
+    body += signed(ends.own, context + offer + body)
     reply = body + own.tag([offer, body])
-    return reply, HybridSecret(kem, _transcript(offer, reply), bytearray(shared))
+    return reply, HybridSecret(kem, _transcript(context, offer, reply), bytearray(shared))
 
 
-def _transcript(offer: bytes, reply: bytes) -> bytes:
-    return hashlib.sha384(offer + reply).digest()
+def _transcript(context: bytes, offer: bytes, reply: bytes) -> bytes:
+    return hashlib.sha384(context + offer + reply).digest()
 
 
 def _require(is_genuine: bool) -> None:

@@ -15,7 +15,7 @@ from faintlink.delivery.kme.config import FILE_NAME
 from faintlink.delivery.kme.provision import Plan, application_of, make_sites
 from faintlink.delivery.kme.running import OpenedSite, opened_site
 from faintlink.delivery.network.links import DistilledLink
-from faintlink.delivery.relay.routes import NetworkMap, load_map
+from faintlink.delivery.relay.routes import RelayMap, load_map
 
 _NETWORK_FILE = "demo.network.yaml"
 _SHARE_RESERVE = 50
@@ -24,7 +24,7 @@ _PORTS: Sequence[int] = range(20_000, 32_000, 50)
 """Below those that Linux gives to outgoing connections."""
 
 
-def make_network(folder: Path, links: Sequence[DistilledLink]) -> NetworkMap:
+def make_network(folder: Path, links: Sequence[DistilledLink]) -> RelayMap:
     """Make the folders of all sites of some links, and the network file that they share.
 
     Raises
@@ -60,7 +60,7 @@ def _prepare(path: Path, links: Sequence[DistilledLink]) -> None:
 
 
 @asynccontextmanager
-async def running(folder: Path, network: NetworkMap) -> AsyncIterator[dict[str, OpenedSite]]:
+async def running(folder: Path, network: RelayMap) -> AsyncIterator[dict[str, OpenedSite]]:
     """Run all sites of a network while the context lasts, their stores filled from their nodes' folders."""
     async with AsyncExitStack() as stack:
         opened = {}

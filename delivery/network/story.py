@@ -5,6 +5,7 @@ are relayed over the site between, and the figures are read from the sites' own 
 """
 
 import os
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,9 +17,10 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from faintlink.core.errors import DeliveryError
 from faintlink.delivery.etsi014.client import Client014
 from faintlink.delivery.hybrid import TAG_KEY_BYTES, HybridSecret, Kem, MlKemOffer, reply_to
+from faintlink.delivery.hybrid_ends import Ends, OwnEnd, PinnedEnd
 from faintlink.delivery.keystore.model import DeliveredKey
 from faintlink.delivery.keystore.sealing import wipe
-from faintlink.delivery.kme.provision import application_of
+from faintlink.delivery.kme.provision import application_of, site_urn
 from faintlink.delivery.kme.running import OpenedSite
 from faintlink.delivery.network.links import DistilledLink
 from faintlink.delivery.network.sites import client, make_network, running
@@ -61,10 +63,11 @@ async def tell_story(folder: Path, links: Sequence[DistilledLink], *, say: Say) 
     first, last = links[0].between[0], links[-1].between[1]
     async with running(folder, network) as sites:
         say(f"{len(sites)} sites are up: {', '.join(sites)}; no link joins {first} and {last}")
+        pins = _pinned(sites[first], sites[last])
         async with client(sites[first]) as here, client(sites[last]) as there:
             pair = Pair(application_of(first), application_of(last), here, there)
             plain = await _message(pair, say)
-            hybrid = await _hybrid_message(pair, say)
+            hybrid = await _hybrid_message(pair, pins, say)
             seconds = await _many(pair, say)
         return {
             "messages": {"plain": plain, "hybrid": hybrid},
@@ -84,22 +87,48 @@ async def _message(pair: Pair, say: Say) -> dict[str, Any]:
     return {"key_id": key.key_id, "bytes": len(MESSAGE)}
 
 
-async def _hybrid_message(pair: Pair, say: Say) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Pins:
+    """The ends of a hybrid exchange: what each has of its own, and what it has pinned of the other."""
+
+    own_first: OwnEnd
+    own_last: OwnEnd
+    of_last: PinnedEnd
+    of_first: PinnedEnd
+
+
+def _pinned(first: OpenedSite, last: OpenedSite) -> Pins:
+    """Carry the end sites' certificates to each other, past the sites between, and load both ends."""
+    own, pinned = [], []
+    for here, other in ((first.site, last.site), (last.site, first.site)):
+        name, listener = other.config.site, here.config.sites
+        own.append(OwnEnd.load(here.folder / listener.certificate, here.folder / listener.key))
+        pin = here.folder / "tls" / f"pinned-{name}.crt"
+        shutil.copy(other.folder / other.config.sites.certificate, pin)
+        pinned.append(PinnedEnd.load(pin, urn=site_urn(name)))
+    return Pins(own[0], own[1], pinned[0], pinned[1])
+
+
+async def _hybrid_message(pair: Pair, pins: Pins, say: Say) -> dict[str, Any]:
     keys = await pair.at_master.new_keys(pair.slave, number=3, size=_KEY_BITS)
     names = [key.key_id for key in keys]
     copies = await pair.at_slave.named_keys(pair.master, names, size=_KEY_BITS)
-    ours, theirs = _exchange(keys[:2], copies[:2])
+    ours, theirs = _exchange(keys[:2], copies[:2], pins)
     material, about = ours.apply(keys[2], master=pair.master, slave=pair.slave)
     nonce, sealed = _seal(material)
     other, _ = theirs.apply(copies[2], master=pair.master, slave=pair.slave)
     _require_same(_open(other, nonce, sealed))
-    say(f"and again under a key combined with {about['faintlink_hybrid']}")
-    return {"key_id": names[2], **about}
+    signers = [pins.own_first.urn, pins.own_last.urn]
+    say(f"and again under a key combined with {about['faintlink_hybrid']}, signed by {' and '.join(signers)}")
+    return {"key_id": names[2], "signed_by": signers, **about}
 
 
-def _exchange(keys: Sequence[DeliveredKey], copies: Sequence[DeliveredKey]) -> tuple[HybridSecret, HybridSecret]:
-    offer = MlKemOffer(Kem.ML_KEM_768, _joined(keys))
-    reply, theirs = reply_to(offer.message, _joined(copies))
+def _exchange(
+    keys: Sequence[DeliveredKey], copies: Sequence[DeliveredKey], pins: Pins
+) -> tuple[HybridSecret, HybridSecret]:
+    names = tuple(key.key_id for key in keys)
+    offer = MlKemOffer(Kem.ML_KEM_768, _joined(keys), Ends(pins.own_first, pins.of_last, names))
+    reply, theirs = reply_to(offer.message, _joined(copies), Ends(pins.own_last, pins.of_first, names))
     return offer.finish(reply), theirs
 
 

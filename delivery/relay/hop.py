@@ -5,13 +5,16 @@ The sender takes as many units of its reserve towards the next site as `Errand.u
 the answer's, the rest is a one-time pad over the keys. It names them in the request; the receiver finds the same bits
 in its store. No unit ever serves twice, on either side, whatever is repeated, lost or forged.
 
-The receiver takes the first unit alone and checks the tag before it takes any other. So a repeated request costs no
-unit, for its first one is gone, and a forged one costs one unit, however many it names. The answer's tag covers the
-whole request besides the answer, so that it cannot stand for another.
+The receiver checks the tag under the first unit before it takes any other, and uses up this unit only when the tag
+verifies: see `faintlink.delivery.relay.tagkeys`. So a repeated request costs no unit, for its first one is gone; and a
+forged one costs the honest request nothing, whether it comes before or after. The answer's tag covers the whole request
+besides the answer, so that it cannot stand for another. It is checked once: an answer that was altered on the way
+cannot come again.
 
 Both tags are Wegman-Carter tags of `faintlink.postprocess.channel.onetime`; a forged one passes with a chance of at
-most ``8 ceil(L / 16) / 2**106``, L being the most bytes that a request and its answer may have. This is added twice
-for each hop, beside the epsilons of the distilled blocks that the units come from.
+most ``8 ceil(L / 16) / 2**106``, L being the most bytes that a request and its answer may have. For each hop this is
+added once for the answer, and for the request as often as tags are checked under one key at most, beside the epsilons
+of the distilled blocks that the units come from.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,13 +29,14 @@ from faintlink.delivery.keystore.model import UNIT_BYTES, Pool, UnitId
 from faintlink.delivery.keystore.sealing import wipe
 from faintlink.delivery.keystore.store import KeyStore
 from faintlink.delivery.relay.packet import ANSWER_BYTES, MAX_REQUEST, Answer, Errand, Request, decode_answer
+from faintlink.delivery.relay.tagkeys import REQUEST_EPSILON, TagKeys
 from faintlink.postprocess.channel.envelope import Direction
 from faintlink.postprocess.channel.epsilon import forgery_bound
 from faintlink.postprocess.channel.onetime import TAG_BYTES, KeyPosition, OneTimeKey
 from faintlink.postprocess.security.rounding import float_above
 
-TAGS_EPSILON: Final = 2 * forgery_bound(MAX_REQUEST + ANSWER_BYTES)
-"""Chance, at most, that somebody forges the request or the answer of a hop."""
+TAGS_EPSILON: Final = REQUEST_EPSILON + forgery_bound(MAX_REQUEST + ANSWER_BYTES)
+"""Chance, at most, that somebody forges the request or the answer of a hop, however often he tries."""
 BlockEpsilon = Callable[[str], float]
 """Tells the security parameter of a distilled block by its name."""
 
@@ -112,24 +116,19 @@ def seal_request(
     return SentRequest(request, request.encode(), answer_key)
 
 
-def open_request(store: KeyStore, peer: str, request: Request, frame: bytes) -> OpenedRequest:
-    """Take the units that a request names, check its tag and return what it carries.
+def open_request(tag_keys: TagKeys, peer: str, request: Request, frame: bytes) -> OpenedRequest:
+    """Check a request's tag, take the units that it names and return what it carries.
 
     Raises
     ------
     KeyUnknownError
         A unit was used before or is not in the stock: the request is a repetition, or the stocks differ.
     AuthenticationError
-        The tag is not the sender's. One unit is used up.
+        The tag is not the sender's. Nothing that an honest request needs was used up.
     """
+    tag_keys.verify(peer, request.units[0], [frame[:-TAG_BYTES]], request.tag)
     use = f"relay {request.errand.kind.name.lower()} of {request.errand.key_ids[0]}, from {peer}"
-    first = store.take_named(peer, request.units[:1], use=use)
-    if not _one_time(first, request.units[0], Direction.ALICE_TO_BOB).check([frame[:-TAG_BYTES]], request.tag):
-        raise AuthenticationError(
-            f"the tag of a relay request of {peer} is wrong; one unit was used up",
-            hint="somebody alters what passes between the sites, or their stocks differ: compare the ledgers",
-        )
-    rest = store.take_named(peer, request.units[1:], use=use)
+    rest = tag_keys.take(peer, request.units[1:], use=use)
     answer_key = _one_time(rest[:UNIT_BYTES], request.units[1], Direction.BOB_TO_ALICE)
     payload = bytearray(request.payload)
     _pad(payload, memoryview(rest)[UNIT_BYTES:])

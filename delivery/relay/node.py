@@ -28,7 +28,8 @@ from faintlink.delivery.relay.hop import (
     seal_request,
 )
 from faintlink.delivery.relay.packet import Answer, Errand, KeyName, Kind, Request, Verdict, decode_request
-from faintlink.delivery.relay.proof import proof_of, split
+from faintlink.delivery.relay.proof import placed, proof_of
+from faintlink.delivery.relay.tagkeys import TagKeys
 from faintlink.delivery.witness import Event, Fact, Witness
 
 _GIVEN_UP = "given up by the master's site"
@@ -83,6 +84,11 @@ class RelayNode:
         self._around = around
         self._store = store
         self._witness = witness
+        self._tag_keys = TagKeys(store)
+
+    def forget(self) -> None:
+        """Overwrite what is kept in memory of requests that were forged or have not come."""
+        self._tag_keys.wipe()
 
     def accept(self, peer: str, frame: bytes) -> bytes | Onward:
         """Judge a request that came from ``peer``, whom the caller has authenticated.
@@ -99,7 +105,7 @@ class RelayNode:
         KeyUnknownError
             It names units that were used before: a repetition. No unit was used up.
         AuthenticationError
-            Its tag is wrong. One unit was used up.
+            Its tag is wrong. The honest request with this key, before or after it, is accepted all the same.
         AuditError, StoreError
             The site cannot work now.
         """
@@ -109,7 +115,7 @@ class RelayNode:
                 f"{peer} sent a relay request from {request.sender} to {request.receiver}",
                 hint="the sites' names in the network file and in the certificates must agree",
             )
-        opened = open_request(self._store, peer, request, frame)
+        opened = open_request(self._tag_keys, peer, request, frame)
         try:
             return self._act(opened)
         finally:
@@ -174,22 +180,16 @@ class RelayNode:
             self._place(request, opened.payload)
         except DeliveryError as error:
             _log.warning("relayed keys are not taken in: %s", error.message)
-            # What was placed before the fault is given up by the master's site.
+            # Nobody knows whether they were placed: the master's site gives them up.
             return Answer(Verdict.UNSURE)
         return Answer(Verdict.PLACED, request.epsilon, proof_of(errand, opened.payload))
 
     def _place(self, request: Request, payload: bytearray) -> None:
         errand = request.errand
         blocks = sorted({unit.block for unit in request.units})
-        for key, material in split(errand, payload):
-            self._store.place(
-                errand.route[0],
-                Assignment(key.key_id, key.bits, errand.master, errand.slave, ()),
-                bytes(material),
-                role=Role.SLAVE,
-                epsilon=request.epsilon,
-                blocks=blocks,
-            )
+        self._store.place(
+            errand.route[0], placed(errand, payload), role=Role.SLAVE, epsilon=request.epsilon, blocks=blocks
+        )
 
     def _give_up(self, request: Request) -> Answer:
         errand = request.errand
@@ -213,7 +213,7 @@ class RelayNode:
         assignment = Assignment(key.key_id, key.bits, errand.master, errand.slave, ())
         # Of random bits: should the site die before the name is given up, nobody can foresee what is behind it.
         nothing = OsEntropy().draw((key.bits + 7) // 8, "barred name")
-        self._store.place(errand.route[0], assignment, nothing, role=Role.SLAVE, epsilon=1.0, blocks=())
+        self._store.place(errand.route[0], [(assignment, nothing)], role=Role.SLAVE, epsilon=1.0, blocks=())
         return True
 
     def _record(self, key: KeyName) -> KeyRecord | None:

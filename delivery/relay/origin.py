@@ -17,7 +17,7 @@ from faintlink.delivery.keystore.store import KeyStore
 from faintlink.delivery.relay.hop import SentRequest, open_answer, seal_request
 from faintlink.delivery.relay.node import Surroundings, tell
 from faintlink.delivery.relay.packet import MAX_KEYS, MAX_UNITS, Answer, Errand, KeyName, Kind, Verdict
-from faintlink.delivery.relay.proof import proof_of, split
+from faintlink.delivery.relay.proof import placed, proof_of
 from faintlink.delivery.witness import Event, Witness
 
 
@@ -101,7 +101,7 @@ class RelayOrigin:
         if judged.verdict is not Verdict.PLACED or judged.proof != departure.proof:
             return None
         self._tell(Event.KEYS_RELAYED, departure.errand, "arrived", judged.epsilon)
-        self._store.acknowledge(departure.errand.key_ids)
+        self._store.acknowledge(departure.errand.key_ids, epsilon=judged.epsilon)
         return judged.epsilon
 
     def depart_void(self, errand: Errand) -> Departure:
@@ -146,23 +146,10 @@ class RelayOrigin:
     def _place(self, sent: SentRequest, plain: bytearray) -> None:
         errand = sent.request.errand
         blocks = sorted({unit.block for unit in sent.request.units})
-        placed: list[str] = []
-        try:
-            for key, material in split(errand, plain):
-                assignment = Assignment(key.key_id, key.bits, errand.master, errand.slave, ())
-                # The record holds what was allowed: what the hops spend is known when they are done.
-                self._store.place(
-                    errand.route[-1],
-                    assignment,
-                    bytes(material),
-                    role=Role.MASTER,
-                    epsilon=errand.max_epsilon,
-                    blocks=blocks,
-                )
-                placed.append(key.key_id)
-        except BaseException:
-            self._store.void(placed, reason="relay: not sent")
-            raise
+        # What was allowed: what the hops have spent takes its place when they are done.
+        self._store.place(
+            errand.route[-1], placed(errand, plain), role=Role.MASTER, epsilon=errand.max_epsilon, blocks=blocks
+        )
 
 
 def void_errand(route: Sequence[str], keys: Sequence[Assignment]) -> Errand:

@@ -8,6 +8,7 @@ make the proof itself: it is trusted.
 
 from collections.abc import Iterator
 
+from faintlink.delivery.keystore.model import Assignment, Placed
 from faintlink.delivery.relay.packet import CHECK_BYTES, Errand, KeyName
 from faintlink.delivery.relay.parts import encode_name
 from faintlink.postprocess.channel.envelope import Direction
@@ -20,6 +21,14 @@ def split(errand: Errand, payload: bytearray) -> Iterator[tuple[KeyName, memoryv
     for key in errand.keys:
         yield key, view[at : at + key.size]
         at += key.size
+
+
+def placed(errand: Errand, payload: bytearray) -> list[Placed]:
+    """Return the keys of a payload as a store takes them; they are parts of the payload and no copies."""
+    return [
+        (Assignment(key.key_id, key.bits, errand.master, errand.slave, ()), material)
+        for key, material in split(errand, payload)
+    ]
 
 
 def proof_of(errand: Errand, payload: bytearray) -> bytes:

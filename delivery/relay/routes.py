@@ -3,6 +3,9 @@
 Every site of a network reads the same file. A route is one that the file lists, in either direction, or else the one
 of fewest hops; of several, the one whose sites come first by name. Next come routes that share no link with those
 before, for when a link fails.
+
+Where the file says ``split``, keys go in shares over routes that have no site between in common, and then over these
+routes only: a listed route, or another one when a link fails, might pass a site that has another share.
 """
 
 import itertools
@@ -10,7 +13,7 @@ from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -18,10 +21,13 @@ from faintlink.core.config.loader import parse_yaml
 from faintlink.core.config.models import Name, OpenProbability, StrictModel
 from faintlink.core.errors import ConfigError, KeyUnknownError
 from faintlink.delivery.ledger.messages import SaeName, SiteName
+from faintlink.delivery.relay.disjoint import disjoint_routes
 from faintlink.delivery.relay.packet import MAX_SITES
 
 Route = tuple[str, ...]
 """Sites, from end to end."""
+MOST_SHARES = 4
+"""Routes that one key is split over at most."""
 MOST_ROUTES = 3
 """Routes that are tried for one request."""
 
@@ -43,6 +49,8 @@ class LinkEntry(StrictModel):
 
 class NetworkMap(StrictModel):
     """Sites, links and routes."""
+
+    described_in: ClassVar[str] = "docs/howto/relay-network.md"
 
     format: Literal["faintlink.network/1"]
     name: Name
@@ -95,7 +103,34 @@ class NetworkMap(StrictModel):
                 homes[application] = name
 
 
-def load_map(path: Path) -> NetworkMap:
+class RelayMap(NetworkMap):
+    """The file of a network of real sites."""
+
+    split: Annotated[int, Field(ge=1, le=MOST_SHARES)] = 1
+    """Shares of each relayed key, each over a route that has no site between in common with the others'."""
+
+    @model_validator(mode="after")
+    def _can_split(self) -> Self:
+        if self.split == 1:
+            return self
+        links = RouteTable.of(self).links
+        asking = [name for name, site in self.sites.items() if site.applications]
+        faults = [
+            f"split: {self.split} routes between {first} and {second} that share no site are asked for, and not there"
+            for first, second in itertools.combinations(asking, 2)
+            if second not in links[first] and not self.split_routes(first, second)
+        ]
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+    def split_routes(self, source: str, target: str) -> list[Route]:
+        """Return the routes of the shares of a key, one for each; none where there are fewer."""
+        found = disjoint_routes(RouteTable.of(self).links, source, target, self.split)
+        return found if all(len(route) <= MAX_SITES for route in found) else []
+
+
+def load_map(path: Path) -> RelayMap:
     """Return the network of a YAML file.
 
     Raises
@@ -103,7 +138,7 @@ def load_map(path: Path) -> NetworkMap:
     ConfigError
         With every fault in ``faults``.
     """
-    return parse_yaml(read_text(path), NetworkMap, str(path))
+    return parse_yaml(read_text(path), RelayMap, str(path))
 
 
 def read_text(path: Path) -> str:

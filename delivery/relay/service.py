@@ -13,10 +13,10 @@ from typing import Protocol, TypeVar
 
 from faintlink.core.entropy import Entropy, OsEntropy
 from faintlink.core.errors import DeliveryError, KeyExhaustedError, PeerUnavailableError
-from faintlink.delivery.keystore.model import Assignment
+from faintlink.delivery.keystore.model import Assignment, Role
 from faintlink.delivery.keystore.store import KeyStore
 from faintlink.delivery.relay.node import Onward, RelayNode, Surroundings
-from faintlink.delivery.relay.origin import RelayOrigin, void_errand
+from faintlink.delivery.relay.origin import Departure, RelayOrigin, void_errand
 from faintlink.delivery.relay.packet import MAX_KEYS, Errand, KeyName, Kind, decode_request
 from faintlink.delivery.witness import Witness
 
@@ -70,7 +70,13 @@ class RelayService:
         self._send = send
         self._run = run
         self._busy: set[str] = set()
+        self._promised: set[str] = set()
+        """Keys that are ready and that whoever asked for them is about to be handed."""
         self._freed = asyncio.Condition()
+
+    def forget(self) -> None:
+        """Overwrite what is kept in memory; to be called when nothing comes in any more."""
+        self._node.forget()
 
     async def receive(self, peer: str, frame: bytes) -> bytes:
         """Return the answer to a request of a neighbour, whom the transport has authenticated; raises as `accept`."""
@@ -83,11 +89,33 @@ class RelayService:
             return await self._run(lambda: self._node.conclude(onward, answer))
 
     async def relay(
-        self, routes: Sequence[Sequence[str]], *, master: str, slave: str, number: int, bits: int, max_epsilon: float
+        self,
+        routes: Sequence[Sequence[str]],
+        *,
+        master: str,
+        slave: str,
+        number: int,
+        bits: int,
+        max_epsilon: float,
+        names: Sequence[str] = (),
     ) -> list[str]:
         """Share new keys with the site at the end of the first route that can, and return their names.
 
-        They are ready at both ends and nobody has fetched them.
+        They are ready at both ends and nobody has fetched them. The caller says with `let_go` when they are handed out,
+        or will never be: until then they are not given up.
+
+        Parameters
+        ----------
+        routes
+            From this site to the slave's; the one to try first.
+        master, slave
+            The applications.
+        number, bits
+            Of the keys.
+        max_epsilon
+            What each key's epsilon may sum up to.
+        names
+            UUIDs that no key has had, in place of random ones; for one route only, since a name is never used again.
 
         Raises
         ------
@@ -96,7 +124,7 @@ class RelayService:
         """
         failure: DeliveryError = PeerUnavailableError("no route leads there", hint="name one in the network file")
         for route in routes:
-            keys = tuple(KeyName(str(uuid.uuid4()), bits) for _ in range(number))
+            keys = tuple(KeyName(name, bits) for name in names or (str(uuid.uuid4()) for _ in range(number)))
             errand = Errand(
                 kind=Kind.KEYS, route=tuple(route), master=master, slave=slave, keys=keys, max_epsilon=max_epsilon
             )
@@ -109,10 +137,15 @@ class RelayService:
                 return errand.key_ids
         raise failure
 
-    async def settle(self, routes: Sequence[Sequence[str]]) -> int:
-        """Give up, at both ends, keys for the site at the end of ``routes`` whose fate is not known.
+    def let_go(self, key_ids: Sequence[str]) -> None:
+        """Note that nobody will hand out these keys any more: `settle` gives up those that were not."""
+        self._promised.difference_update(key_ids)
 
-        To be called after a start and from time to time.
+    async def settle(self, routes: Sequence[Sequence[str]]) -> int:
+        """Give up, at both ends, keys for the site at the end of ``routes`` whose fate is not known, or that are lost.
+
+        Lost is a key that is ready here and that no request waits for: a process ended before it handed it out, and
+        nobody has learnt its name. To be called after a start and from time to time.
 
         Returns
         -------
@@ -131,15 +164,18 @@ class RelayService:
         return len(await self._unsettled(target))
 
     async def _unsettled(self, target: str) -> list[Assignment]:
-        keys = await self._run(lambda: self._store.unsettled(target))
-        return [key for key in keys if not key.units]
+        def find() -> list[Assignment]:
+            ready = [record.assignment for record in self._store.waiting(target) if record.role is Role.MASTER]
+            lost = [key for key in ready if key.key_id not in self._promised]
+            return [key for key in (*self._store.unsettled(target), *lost) if not key.units]
+
+        return await self._run(find)
 
     async def _carry(self, errand: Errand) -> None:
         async with self._alone(errand.key_ids):
             departure = await self._run(lambda: self._origin.depart(errand))
             answer = await self._ask(departure.peer, departure.frame)
-            epsilon = await self._run(lambda: self._origin.arrive(departure, answer))
-            if epsilon is not None:
+            if await self._arrived(departure, answer):
                 return
             is_settled = await self._give_up(void_errand(errand.route, _assignments(errand)))
         raise PeerUnavailableError(
@@ -147,6 +183,18 @@ class RelayService:
             + ("they are given up at both ends" if is_settled else "they stay locked until both ends give them up"),
             hint="ask again; the names of these keys are not used any more",
         )
+
+    async def _arrived(self, departure: Departure, answer: bytes | None) -> bool:
+        """Judge an answer; the keys are promised from before they are ready, so that `settle` leaves them alone."""
+        names = departure.errand.key_ids
+        self._promised.update(names)
+        is_there = False
+        try:
+            is_there = await self._run(lambda: self._origin.arrive(departure, answer)) is not None
+        finally:
+            if not is_there:
+                self.let_go(names)
+        return is_there
 
     async def _give_up(self, errand: Errand) -> bool:
         try:

@@ -4,16 +4,19 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 from faintlink.core.errors import FaintlinkError
 from faintlink.delivery.keystore.model import DeliveredKey
+from faintlink.delivery.keystore.origins import KeyOrigin
 from faintlink.delivery.kme.calling import RELAY_PATH
 from faintlink.delivery.kme.config import KmeConfig
 from faintlink.delivery.kme.site import Parts, Site
 from faintlink.delivery.kme.supply import SiteSupply
 from faintlink.delivery.relay.packet import decode_request
-from faintlink.delivery.relay.routes import NetworkMap
+from faintlink.delivery.relay.provenance import origins_of
+from faintlink.delivery.relay.routes import RelayMap
 from faintlink.delivery.relay.service import RelayService
 from faintlink.delivery.relay.supply import NetworkSite, RelayedSupply
 from faintlink.delivery.supply import KeySupply, SupplyStatus
@@ -35,20 +38,33 @@ class RelayingSite(Site):
     """
 
     def __init__(
-        self, folder: Path, config: KmeConfig, parts: Parts, network: NetworkMap, block_epsilon: Callable[[str], float]
+        self, folder: Path, config: KmeConfig, parts: Parts, network: RelayMap, block_epsilon: Callable[[str], float]
     ) -> None:
         here = NetworkSite(network, config.site, block_epsilon)
         super().__init__(folder, config, parts)
+        self._shares = here.split
         self.relay = RelayService(here, parts.store, parts.witness, send=self._send, run=self.thread.run)
-        self.relayed = RelayedSupply(here, parts.store, self.relay, parts.witness, run=self.thread.run)
+        self.relayed = RelayedSupply(
+            here,
+            parts.store,
+            self.relay,
+            parts.witness,
+            run=self.thread.run,
+            keep_waiting=timedelta(days=config.timing.keep_waiting_days),
+        )
         self.parts = replace(parts, receivers={**parts.receivers, RELAY_PATH: self.relay.receive})
 
     async def _start(self) -> None:
+        # Undone last, when the store's thread has ended.
+        self._stack.callback(self.relay.forget)
         await super()._start()
         self._keepers.append(asyncio.create_task(self._settle()))
 
     def _wire(self) -> SiteSupply:
         return FarAndNear(super()._wire(), self)
+
+    async def _origins(self, key_ids: Sequence[str]) -> list[KeyOrigin]:
+        return await origins_of(super()._origins, key_ids, shares=self._shares)
 
     async def _send(self, peer: str, frame: bytes) -> bytes:
         # Every site on the way waits for those behind it, and so longer than they do.

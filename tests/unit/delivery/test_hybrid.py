@@ -11,13 +11,20 @@ from hypothesis import strategies as st
 from faintlink.core.errors import AuthenticationError, ConfigError, LocalProtocolError, RemoteProtocolError
 from faintlink.delivery import hybrid
 from faintlink.delivery.hybrid import TAG_KEY_BYTES, HybridSecret, Kem, MlKemOffer, combine, reply_to
+from faintlink.delivery.hybrid_ends import signed
 from faintlink.delivery.keystore.model import DeliveredKey
+from tests.unit.delivery.hybrid_pki import Pki
 
 QKD, SHARED = bytes(range(32)), bytes(range(100, 132))
 
 
 def tag_keys(number: int = 0) -> bytearray:
     return bytearray(hashlib.shake_256(b"tags %d" % number).digest(TAG_KEY_BYTES))
+
+
+@pytest.fixture(scope="module")
+def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
+    return Pki.make(tmp_path_factory.mktemp("pki"))
 
 
 def hkdf_sha384(secret: bytes, info: bytes, length: int) -> bytes:
@@ -29,9 +36,22 @@ def hkdf_sha384(secret: bytes, info: bytes, length: int) -> bytes:
     return out[:length]
 
 
-def exchange(kem: Kem) -> tuple[HybridSecret, HybridSecret]:
-    offer = MlKemOffer(kem, tag_keys())
-    reply, theirs = reply_to(offer.message, tag_keys())
+def offered(pki: Pki, kem: Kem = Kem.ML_KEM_768, keys: bytearray | None = None) -> MlKemOffer:
+    return MlKemOffer(kem, tag_keys() if keys is None else keys, pki.ends("east", "west"))
+
+
+def replied(pki: Pki, offer: bytes) -> tuple[bytes, HybridSecret]:
+    return reply_to(offer, tag_keys(), pki.ends("west", "east"))
+
+
+def sizes_at(offer: bytes, reply: bytes, kem: Kem) -> list[tuple[bytes, int]]:
+    """Return the messages with the places of their signatures' lengths."""
+    return [(offer, 5 + 1 + kem.key_bytes), (reply, 5 + kem.ciphertext_bytes)]
+
+
+def exchange(kem: Kem, pki: Pki) -> tuple[HybridSecret, HybridSecret]:
+    offer = offered(pki, kem)
+    reply, theirs = replied(pki, offer.message)
     return offer.finish(reply), theirs
 
 
@@ -70,64 +90,67 @@ def test_secrets_of_another_length_are_refused(qkd: int, shared: int) -> None:
 
 
 @pytest.mark.parametrize("kem", Kem)
-def test_both_ends_of_an_exchange_agree(kem: Kem) -> None:
-    ours, theirs = exchange(kem)
+def test_both_ends_of_an_exchange_agree(pki: Pki, kem: Kem) -> None:
+    ours, theirs = exchange(kem, pki)
     assert ours.shared == theirs.shared
     assert (ours.name, ours.kem) == (theirs.name, kem)
     assert len(ours.shared) == 32
 
 
-def test_no_two_exchanges_agree_by_chance() -> None:
-    secrets = [exchange(Kem.ML_KEM_768)[0] for _ in range(3)]
+def test_no_two_exchanges_agree_by_chance(pki: Pki) -> None:
+    secrets = [exchange(Kem.ML_KEM_768, pki)[0] for _ in range(3)]
     assert len({bytes(secret.shared) for secret in secrets}) == len({secret.name for secret in secrets}) == 3
 
 
 @pytest.mark.parametrize("kem", Kem)
-def test_the_sizes_are_those_of_fips_203(kem: Kem) -> None:
-    offer = MlKemOffer(kem, tag_keys())
-    reply, _ = reply_to(offer.message, tag_keys())
-    assert len(offer.message) == 5 + 1 + kem.key_bytes + 16
-    assert len(reply) == 5 + kem.ciphertext_bytes + 16
+def test_the_sizes_are_those_of_fips_203(pki: Pki, kem: Kem) -> None:
+    offer = offered(pki, kem)
+    reply, _ = replied(pki, offer.message)
+    lengths = [int.from_bytes(message[at : at + 2], "big") for message, at in sizes_at(offer.message, reply, kem)]
+    assert len(offer.message) == 5 + 1 + kem.key_bytes + 2 + lengths[0] + 16
+    assert len(reply) == 5 + kem.ciphertext_bytes + 2 + lengths[1] + 16
 
 
 @pytest.mark.parametrize("at", [0, 4, 5, 6, 700, -17, -1])
-def test_an_offer_that_was_altered_is_refused(at: int) -> None:
-    message = bytearray(MlKemOffer(Kem.ML_KEM_768, tag_keys()).message)
+def test_an_offer_that_was_altered_is_refused(pki: Pki, at: int) -> None:
+    message = bytearray(offered(pki).message)
     message[at] ^= 1
     with pytest.raises((AuthenticationError, RemoteProtocolError)):
-        reply_to(bytes(message), tag_keys())
+        replied(pki, bytes(message))
 
 
 @pytest.mark.parametrize("at", [0, 4, 5, 700, -17, -1])
-def test_a_reply_that_was_altered_is_refused_before_it_is_decapsulated(at: int) -> None:
-    offer = MlKemOffer(Kem.ML_KEM_768, tag_keys())
-    reply = bytearray(reply_to(offer.message, tag_keys())[0])
+def test_a_reply_that_was_altered_is_refused_before_it_is_decapsulated(pki: Pki, at: int) -> None:
+    offer = offered(pki)
+    reply = bytearray(replied(pki, offer.message)[0])
     reply[at] ^= 1
     with pytest.raises((AuthenticationError, RemoteProtocolError)):
         offer.finish(bytes(reply))
 
 
-def test_a_reply_to_another_offer_is_refused() -> None:
-    first, second = MlKemOffer(Kem.ML_KEM_768, tag_keys()), MlKemOffer(Kem.ML_KEM_768, tag_keys())
+def test_a_reply_to_another_offer_is_refused(pki: Pki) -> None:
+    first, second = offered(pki), offered(pki)
     with pytest.raises(AuthenticationError):
-        second.finish(reply_to(first.message, tag_keys())[0])
+        second.finish(replied(pki, first.message)[0])
 
 
-def test_an_offer_under_another_key_is_refused() -> None:
+def test_an_offer_under_another_key_is_refused(pki: Pki) -> None:
     with pytest.raises(AuthenticationError):
-        reply_to(MlKemOffer(Kem.ML_KEM_768, tag_keys()).message, tag_keys(1))
+        reply_to(offered(pki).message, tag_keys(1), pki.ends("west", "east"))
 
 
-def test_an_offer_of_bytes_that_are_no_key_is_refused() -> None:
+def test_an_offer_of_bytes_that_are_no_key_is_refused(pki: Pki) -> None:
     keys = hybrid._tag_keys(tag_keys())[0]
-    body = b"FLHO\x01\x01" + b"\xff" * 1184
+    ends = pki.ends("east", "west")
+    body = b"FLHO\x02\x01" + b"\xff" * 1184
+    body += signed(ends.own, ends.text(began_here=True) + body)
     with pytest.raises(RemoteProtocolError, match="no key of ML-KEM-768"):
-        reply_to(body + keys.tag([body]), tag_keys())
+        replied(pki, body + keys.tag([body]))
 
 
-def test_an_unknown_parameter_set_is_refused() -> None:
+def test_an_unknown_parameter_set_is_refused(pki: Pki) -> None:
     with pytest.raises(RemoteProtocolError, match="parameter set 9"):
-        reply_to(b"FLHO\x01\x09" + bytes(1200), tag_keys())
+        replied(pki, b"FLHO\x02\x09" + bytes(1200))
 
 
 def test_the_library_decapsulates_an_altered_ciphertext_to_something_else() -> None:
@@ -139,8 +162,8 @@ def test_the_library_decapsulates_an_altered_ciphertext_to_something_else() -> N
     assert private.decapsulate(altered) == private.decapsulate(altered) != shared
 
 
-def test_a_delivered_key_is_combined_and_its_material_overwritten() -> None:
-    ours, theirs = exchange(Kem.ML_KEM_1024)
+def test_a_delivered_key_is_combined_and_its_material_overwritten(pki: Pki) -> None:
+    ours, theirs = exchange(Kem.ML_KEM_1024, pki)
     keys = [DeliveredKey("key-1", 256, bytearray(QKD)) for _ in range(2)]
     one, told = ours.apply(keys[0], master="app-a", slave="app-c")
     two, _ = theirs.apply(keys[1], master="app-a", slave="app-c")
@@ -152,33 +175,35 @@ def test_a_delivered_key_is_combined_and_its_material_overwritten() -> None:
 @pytest.mark.parametrize(
     "names", [("key-2", "app-a", "app-c"), ("key-1", "app-c", "app-a"), ("key-1", "app", "-aapp-c")]
 )
-def test_the_name_of_the_key_and_the_applications_decide_the_combined_key(names: tuple[str, str, str]) -> None:
-    ours, _ = exchange(Kem.ML_KEM_768)
+def test_the_name_of_the_key_and_the_applications_decide_the_combined_key(
+    pki: Pki, names: tuple[str, str, str]
+) -> None:
+    ours, _ = exchange(Kem.ML_KEM_768, pki)
     one, _ = ours.apply(DeliveredKey("key-1", 256, bytearray(QKD)), master="app-a", slave="app-c")
     two, _ = ours.apply(DeliveredKey(names[0], 256, bytearray(QKD)), master=names[1], slave=names[2])
     assert one != two
 
 
-def test_no_secret_shows_in_a_repr_and_tags_keys_are_overwritten() -> None:
+def test_no_secret_shows_in_a_repr_and_tags_keys_are_overwritten(pki: Pki) -> None:
     material = tag_keys()
-    offer = MlKemOffer(Kem.ML_KEM_768, material)
+    offer = offered(pki, keys=material)
     assert material == bytes(TAG_KEY_BYTES)
-    _, secret = reply_to(offer.message, tag_keys())
+    _, secret = replied(pki, offer.message)
     assert secret.shared.hex() not in repr(secret)
     assert repr(bytes(secret.shared)) not in repr(secret)
     secret.wipe()
     assert secret.shared == bytes(32)
 
 
-def test_tag_keys_of_another_length_are_refused() -> None:
+def test_tag_keys_of_another_length_are_refused(pki: Pki) -> None:
     with pytest.raises(LocalProtocolError, match="64 bytes"):
-        MlKemOffer(Kem.ML_KEM_768, bytearray(63))
+        offered(pki, keys=bytearray(63))
 
 
-def test_an_old_cryptography_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_old_cryptography_package_is_named(pki: Pki, monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
     monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.asymmetric.mlkem", None)
     monkeypatch.delattr("cryptography.hazmat.primitives.asymmetric.mlkem", raising=False)
     with pytest.raises(ConfigError, match="no ML-KEM"):
-        MlKemOffer(Kem.ML_KEM_768, tag_keys())
+        offered(pki)

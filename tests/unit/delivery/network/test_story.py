@@ -34,6 +34,16 @@ def test_the_message_arrives_and_every_key_is_delivered_at_both_ends(
     assert {site["voided"] for site in told["sites"].values()} == {0}
 
 
+def test_the_ends_sign_the_exchange_and_pin_each_other_past_the_site_between(
+    story: tuple[dict[str, Any], list[str], Path],
+) -> None:
+    told, _, folder = story
+    assert told["messages"]["hybrid"]["signed_by"] == ["urn:faintlink:kme:site1", "urn:faintlink:kme:site3"]
+    for here, other in (("site1", "site3"), ("site3", "site1")):
+        pinned = folder / "sites" / here / "tls" / f"pinned-{other}.crt"
+        assert pinned.read_bytes() == (folder / "sites" / other / "tls" / "peers.crt").read_bytes()
+
+
 def test_the_reserve_pays_for_the_keys_and_nothing_else_does(
     story: tuple[dict[str, Any], list[str], Path],
 ) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import itertools
 import os
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -81,7 +82,7 @@ class Line:
         for name in self.names:
             FileMasterKey.create(self.folder / f"{name}.master")
             self.start(name)
-        for link in zip(self.names, self.names[1:], strict=False):
+        for link in self.links:
             self.fill(*link)
 
     def __enter__(self) -> Self:
@@ -91,12 +92,16 @@ class Line:
         for store in self.stores.values():
             store.close()
 
+    @property
+    def links(self) -> Sequence[tuple[str, str]]:
+        """Pairs of sites that a link joins."""
+        return list(itertools.pairwise(self.names))
+
     def start(self, name: str) -> None:
         """Start a site, after a crash from what its store holds."""
         if name in self.stores:
             self.stores[name].close()
-        at = list(self.names).index(name)
-        neighbours = {self.names[other] for other in (at - 1, at + 1) if 0 <= other < len(self.names)}
+        neighbours = {site for link in self.links if name in link for site in link if site != name}
         master_key = FileMasterKey(self.folder / f"{name}.master")
         self.stores[name] = SqliteKeyStore.open(self.folder / f"{name}.db", name, master_key)
         self.witnesses[name] = ListWitness()

@@ -74,6 +74,8 @@ class Relaying(RuleBasedStateMachine):
             assert self.line.settle() == 0
             ours, theirs = self.line.stores["a"], self.line.stores["c"]
             assert ours.unsettled("c") == []
+            # Nothing lies there that nobody will be handed.
+            assert {record.assignment.key_id for record in ours.waiting("c")} <= self.line.services["a"]._promised
             for record in theirs.waiting("a"):
                 # Its name may have been handed out, so that somebody may still come for it.
                 assert ours.record(record.assignment.key_id).state in OPEN
@@ -119,6 +121,8 @@ class Relaying(RuleBasedStateMachine):
         site = "a" if role is Role.MASTER else "c"
         if role is Role.SLAVE and Role.MASTER not in self.handed.get(key, {}):
             return  # nobody at the slave's end knows its name yet
+        if role is Role.MASTER and key not in self.line.services["a"]._promised:
+            return  # whoever asked for it is gone, and with him the only one who is ever handed it
         try:
             (handed,) = self.line.stores[site].deliver([key], role=role, sae=f"app-{site}")
         except KeyUnknownError:
@@ -135,6 +139,8 @@ class Relaying(RuleBasedStateMachine):
     @invariant()
     def the_masters_end_never_has_a_key_that_the_slaves_has_not(self) -> None:
         for record in self.line.stores["a"].waiting("c"):
+            if record.assignment.key_id not in self.line.services["a"]._promised:
+                continue  # nobody is ever handed it here; `settle` gives it up
             assert self.line.stores["c"].record(record.assignment.key_id).state in OPEN
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from faintlink.core.config.loader import parse_yaml
 from faintlink.core.errors import AccessDeniedError, AuditError, KeyExhaustedError, KeyUnknownError
 from faintlink.delivery.keystore.model import KeyState, Pool
-from faintlink.delivery.relay.routes import NetworkMap
+from faintlink.delivery.relay.routes import RelayMap
 from faintlink.delivery.relay.supply import NetworkSite, RelayedSupply, units_per_hop
 from faintlink.delivery.witness import Event, Fact
 from tests.unit.delivery.relay.sites import EPSILON, Line, folder_of_stores, run
@@ -33,10 +34,17 @@ def line(tmp_path: Path) -> Iterator[Line]:
         yield sites
 
 
-def supply(line: Line, site: str) -> RelayedSupply:
-    network = parse_yaml(NETWORK, NetworkMap, "line.yaml")
+def supply(line: Line, site: str, *, keep_days: float = 30.0) -> RelayedSupply:
+    network = parse_yaml(NETWORK, RelayMap, "line.yaml")
     here = NetworkSite(network, site, lambda _block: EPSILON)
-    return RelayedSupply(here, line.stores[site], line.services[site], line.witnesses[site], run=run)
+    return RelayedSupply(
+        here,
+        line.stores[site],
+        line.services[site],
+        line.witnesses[site],
+        run=run,
+        keep_waiting=timedelta(days=keep_days),
+    )
 
 
 def test_master_and_slave_get_the_same_keys_once(line: Line) -> None:
@@ -91,7 +99,8 @@ def test_delivery_is_told_before_it_happens_and_stops_when_it_cannot_be_told(lin
     names = told[-1].about["key_ids"]
     assert isinstance(names, list)
     (key_id,) = names
-    assert line.stores["a"].record(key_id).state is KeyState.VOID
+    assert asyncio.run(supply(line, "a").settle()) == 0
+    assert {line.stores[site].record(key_id).state for site in ("a", "c")} == {KeyState.VOID}
 
 
 def test_open_keys_of_all_sites_are_settled(line: Line) -> None:
@@ -101,6 +110,15 @@ def test_open_keys_of_all_sites_are_settled(line: Line) -> None:
     assert asyncio.run(supply(line, "a").settle()) == 1
     line.lost_requests.clear()
     assert asyncio.run(supply(line, "a").settle()) == 0
+
+
+def test_copies_that_nobody_fetches_are_given_up_after_a_while_and_not_before(line: Line) -> None:
+    (key,) = asyncio.run(supply(line, "a").new_keys(master="app-a", slave="app-c", number=1, bits=256))
+    asyncio.run(supply(line, "c").settle())
+    assert line.stores["c"].record(key.key_id).state is KeyState.READY
+    asyncio.run(supply(line, "c", keep_days=0.0).settle())
+    assert line.stores["c"].record(key.key_id).state is KeyState.VOID
+    assert line.witnesses["c"].facts[-1].event is Event.KEYS_VOIDED
 
 
 @pytest.mark.parametrize(("number", "bits"), [(1, 256), (1, 1024), (7, 128), (90, 256)])
