@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from faintlink.delivery.keystore.model import DeliveredKey
+from faintlink.delivery.keystore.origins import KeyOrigin
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,22 @@ class SupplyStatus:
     """Keys of the default size that can be made now."""
     max_keys: int
     """Most keys that the site keeps for this pair of sites."""
+
+
+class Origins(Protocol):
+    """Tells where keys came from, also of those that were handed out."""
+
+    async def __call__(self, key_ids: Sequence[str]) -> list[KeyOrigin]:
+        """Return the origin of each key, in this order.
+
+        Raises
+        ------
+        KeyUnknownError
+            One was never here.
+        StoreError
+            The store does not answer.
+        """
+        ...
 
 
 class KeySupply(Protocol):

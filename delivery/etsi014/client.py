@@ -24,10 +24,12 @@ from faintlink.delivery.etsi014.exchange import (
     enc_keys_call,
     read_named_keys,
     read_new_keys,
+    read_origins,
     read_status,
     status_call,
 )
 from faintlink.delivery.keystore.model import DeliveredKey
+from faintlink.delivery.keystore.origins import KeyOrigin
 
 _CONNECT_S = 10.0
 _PART_BYTES = 2**16
@@ -103,6 +105,33 @@ class Client014:
             The KME refuses, or does not keep to the standard.
         """
         return read_named_keys(await self._send(dec_keys_call(master, key_ids)), key_ids=key_ids, size=size)
+
+    async def new_keys_and_origins(self, slave: str, *, number: int, size: int) -> list[tuple[DeliveredKey, KeyOrigin]]:
+        """Return new keys as `new_keys`, and where each came from.
+
+        Raises
+        ------
+        DeliveryError, RemoteProtocolError
+            The KME refuses, does not offer `PROVENANCE <faintlink.delivery.etsi014.extensions.PROVENANCE>`, or does not
+            keep to the standard.
+        """
+        reply = await self._send(enc_keys_call(slave, number=number, size=size, with_origins=True))
+        keys = read_new_keys(reply, number=number, size=size)
+        return list(zip(keys, read_origins(reply, keys), strict=True))
+
+    async def named_keys_and_origins(
+        self, master: str, key_ids: Sequence[str], *, size: int
+    ) -> list[tuple[DeliveredKey, KeyOrigin]]:
+        """Return copies of keys as `named_keys`, and where each came from.
+
+        Raises
+        ------
+        DeliveryError, RemoteProtocolError
+            The KME refuses, does not say where they came from, or does not keep to the standard.
+        """
+        reply = await self._send(dec_keys_call(master, key_ids, with_origins=True))
+        keys = read_named_keys(reply, key_ids=key_ids, size=size)
+        return list(zip(keys, read_origins(reply, keys), strict=True))
 
     async def _send(self, call: Call) -> Reply:
         if self._session is None:

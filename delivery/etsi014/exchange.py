@@ -27,11 +27,14 @@ from faintlink.core.errors import (
     PeerUnavailableError,
     RemoteProtocolError,
 )
+from faintlink.delivery.etsi014.extensions import PROVENANCE, read_key_extension
 from faintlink.delivery.etsi014.messages import KEYS_NOT_FOUND, key_id
 from faintlink.delivery.etsi014.settings import INT32_MAX, MAX_KEYS_A_REQUEST
 from faintlink.delivery.etsi014.strict_json import parse, shown
 from faintlink.delivery.etsi014.targets import PREFIX, Method
 from faintlink.delivery.keystore.model import DeliveredKey
+from faintlink.delivery.keystore.origins import KeyOrigin
+from faintlink.delivery.keystore.sealing import wipe
 
 MAX_ANSWER_BYTES = 2**24
 """What the C wrapper takes, too."""
@@ -81,14 +84,20 @@ def status_call(slave: str) -> Call:
     return Call("GET", _target(slave, Method.STATUS))
 
 
-def enc_keys_call(slave: str, *, number: int, size: int) -> Call:
+def enc_keys_call(slave: str, *, number: int, size: int, with_origins: bool = False) -> Call:
     """Return the request for ``number`` new keys of ``size`` bits that ``slave`` may fetch."""
-    return Call("POST", _target(slave, Method.ENC_KEYS), _json({"number": number, "size": size}))
+    asked: dict[str, Any] = {"number": number, "size": size}
+    if with_origins:
+        asked["extension_mandatory"] = [{PROVENANCE: True}]
+    return Call("POST", _target(slave, Method.ENC_KEYS), _json(asked))
 
 
-def dec_keys_call(master: str, key_ids: Sequence[str]) -> Call:
+def dec_keys_call(master: str, key_ids: Sequence[str], *, with_origins: bool = False) -> Call:
     """Return the request for the copies of keys that ``master`` has named."""
-    return Call("POST", _target(master, Method.DEC_KEYS), _json({"key_IDs": [{"key_ID": name} for name in key_ids]}))
+    asked: dict[str, Any] = {"key_IDs": [{"key_ID": name} for name in key_ids]}
+    if with_origins:
+        asked["key_IDs_extension"] = {PROVENANCE: True}
+    return Call("POST", _target(master, Method.DEC_KEYS), _json(asked))
 
 
 # Answers
@@ -152,6 +161,23 @@ def read_named_keys(reply: Reply, *, key_ids: Sequence[str], size: int) -> list[
     return named
 
 
+def read_origins(reply: Reply, keys: Sequence[DeliveredKey]) -> list[KeyOrigin]:
+    """Return where ``keys``, which were read out of the same answer, came from, in their order.
+
+    Raises
+    ------
+    RemoteProtocolError
+        It does not say so of each; the keys are overwritten.
+    """
+    try:
+        entries = _entries(_members(reply, Method.ENC_KEYS))
+        told = {_canonical(entry["key_ID"]): read_key_extension(entry.get("key_extension")) for entry in entries}
+    except RemoteProtocolError as error:
+        wipe(*(key.material for key in keys))
+        raise RemoteProtocolError(f"the foreign KME sent {error.message}", hint=error.hint) from None
+    return [told[_canonical(key.key_id)] for key in keys]
+
+
 def refusal(reply: Reply, method: Method) -> DeliveryError | RemoteProtocolError:
     """Return the error that an answer other than 200 stands for."""
     said = _message(reply)
@@ -182,15 +208,18 @@ def _members(reply: Reply, method: Method) -> dict[str, Any]:
 
 
 def _keys(reply: Reply, method: Method) -> list[DeliveredKey]:
-    members = _members(reply, method)
+    keys = [_key(entry) for entry in _entries(_members(reply, method))]
+    if len({_canonical(key.key_id) for key in keys}) != len(keys):
+        _bad("a key twice")
+    return keys
+
+
+def _entries(members: dict[str, Any]) -> list[Any]:
     # Table 11 prints "Keys", its examples "keys".
     entries = members.get("keys", members.get("Keys"))
     if not isinstance(entries, list) or len(entries) > MAX_KEYS_A_REQUEST:
         _bad(f"no list of at most {MAX_KEYS_A_REQUEST} keys")
-    keys = [_key(entry) for entry in entries]
-    if len({_canonical(key.key_id) for key in keys}) != len(keys):
-        _bad("a key twice")
-    return keys
+    return entries
 
 
 def _key(entry: Any) -> DeliveredKey:

@@ -13,24 +13,23 @@ ETSI GS QKD 014 V1.1.1 clause 6, tables 9 to 13; RFC 8259; RFC 4648 section 4.
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from faintlink.core.errors import RemoteProtocolError
+from faintlink.delivery.etsi014.extensions import wanted_by_master, wanted_by_slave
 from faintlink.delivery.etsi014.settings import KEY_BITS_STEP, Api014Settings
 from faintlink.delivery.etsi014.strict_json import parse, shown
 from faintlink.delivery.keystore.model import DeliveredKey
 from faintlink.delivery.supply import SupplyStatus
 
 NOT_MULTIPLE_OF_8 = "size shall be a multiple of 8"
-EXTENSION_UNSUPPORTED = "not all extension_mandatory parameters are supported"
 KEYS_NOT_FOUND = "one or more keys specified are not found on KME"
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _NUMBER = re.compile(r"[0-9]{1,10}")
 _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _PAD = ord("=")
-_MAX_DETAILS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +39,16 @@ class KeyRequest:
     number: int
     size: int
     """Bits of each key."""
+    wants_provenance: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KeyNames:
+    """What *Get key with key IDs* asks for (table 12)."""
+
+    key_ids: tuple[str, ...]
+    """In lower case, without repetition."""
+    wants_provenance: bool = False
 
 
 # Requests
@@ -59,9 +68,10 @@ def key_request(body: bytes, settings: Api014Settings) -> KeyRequest:
     number = _integer(members.get("number", 1), "number")
     size = _integer(members.get("size", settings.key_size), "size")
     _refuse_multicast(_list(members, "additional_slave_SAE_IDs"))
-    _refuse_mandatory(_objects(members, "extension_mandatory"))
-    _objects(members, "extension_optional")
-    return _offered(number, size, settings)
+    wants_provenance = wanted_by_master(
+        _objects(members, "extension_mandatory"), _objects(members, "extension_optional"), settings.extensions
+    )
+    return replace(_offered(number, size, settings), wants_provenance=wants_provenance)
 
 
 def key_request_of_query(parameters: Mapping[str, str], settings: Api014Settings) -> KeyRequest:
@@ -80,8 +90,8 @@ def key_request_of_query(parameters: Mapping[str, str], settings: Api014Settings
     return _offered(given.get("number", 1), given.get("size", settings.key_size), settings)
 
 
-def key_ids(body: bytes, settings: Api014Settings) -> list[str]:
-    """Return the names in the *Key IDs* of a POST body (table 12), in lower case.
+def key_names(body: bytes, settings: Api014Settings) -> KeyNames:
+    """Return the *Key IDs* of a POST body.
 
     Raises
     ------
@@ -92,8 +102,7 @@ def key_ids(body: bytes, settings: Api014Settings) -> list[str]:
     _refuse_unknown(members, ("key_IDs", "key_IDs_extension"), "Key IDs")
     if "key_IDs" not in members:
         raise RemoteProtocolError("key_IDs is missing")
-    if "key_IDs_extension" in members:
-        _object(members["key_IDs_extension"], "key_IDs_extension")
+    extension = _object(members.get("key_IDs_extension", {}), "key_IDs_extension")
     entries = _objects(members, "key_IDs")
     most = settings.max_key_per_request
     if not 1 <= len(entries) <= most:
@@ -101,7 +110,7 @@ def key_ids(body: bytes, settings: Api014Settings) -> list[str]:
     names = [_named(entry) for entry in entries]
     if len(set(names)) != len(names):
         raise RemoteProtocolError("key_IDs shall name each key once")
-    return names
+    return KeyNames(tuple(names), wanted_by_slave(extension, settings.extensions))
 
 
 def key_id(text: str) -> str:
@@ -145,17 +154,27 @@ def encode_error(message: str, details: Sequence[Mapping[str, Any]] = ()) -> byt
     return _json({"message": message, "details": list(details)} if details else {"message": message})
 
 
-def encode_keys(keys: Sequence[DeliveredKey]) -> bytearray:
-    """Return the *Key container* (table 11), in bytes that the caller overwrites when they are sent."""
+def encode_keys(keys: Sequence[DeliveredKey], extensions: Sequence[bytes] = ()) -> bytearray:
+    """Return the *Key container* (table 11), in bytes that the caller overwrites when they are sent.
+
+    Parameters
+    ----------
+    keys
+        What is handed out.
+    extensions
+        ``key_extension`` of each key, as JSON; none by default.
+    """
+    tails = [b'","key_extension":' + one + b"}" for one in extensions] or [b'"}'] * len(keys)
     heads = [f'{{"key_ID":"{key.key_id}","key":"'.encode("ascii") for key in keys]
-    size = sum(len(head) + base64_size(len(key.material)) for head, key in zip(heads, keys, strict=True))
+    parts = list(zip(heads, keys, tails, strict=True))
+    size = sum(len(head) + base64_size(len(key.material)) + len(tail) for head, key, tail in parts)
     # Of its final size from the start: a buffer that grows leaves copies of its contents behind.
-    body = bytearray(size + len(b'{"keys":[]}') + len(b'"},') * len(keys) - bool(keys))
+    body = bytearray(size + len(b'{"keys":[]}') + max(0, len(keys) - 1))
     at = _put(body, 0, b'{"keys":[')
-    for index, (head, key) in enumerate(zip(heads, keys, strict=True)):
+    for index, (head, key, tail) in enumerate(parts):
         at = _put(body, at, b"," + head if index else head)
         at = base64_into(body, at, key.material)
-        at = _put(body, at, b'"}')
+        at = _put(body, at, tail)
     _put(body, at, b"]}")
     return body
 
@@ -211,15 +230,6 @@ def _refuse_multicast(saes: list[Any]) -> None:
         raise RemoteProtocolError("additional_slave_SAE_IDs shall be an array of strings")
     if saes:
         raise RemoteProtocolError("additional_slave_SAE_IDs shall hold at most max_SAE_ID_count = 0 SAE IDs")
-
-
-def _refuse_mandatory(extensions: list[dict[str, Any]]) -> None:
-    names = [name for extension in extensions for name in extension]
-    if extensions:
-        details = [
-            {"extension_mandatory_unsupported": f"{shown(name)} is not supported"} for name in names[:_MAX_DETAILS]
-        ]
-        raise RemoteProtocolError(EXTENSION_UNSUPPORTED, details=details)
 
 
 def _named(entry: dict[str, Any]) -> str:

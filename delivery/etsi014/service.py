@@ -15,7 +15,8 @@ ETSI GS QKD 014 V1.1.1 clauses 5 and 6.
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -27,15 +28,18 @@ from faintlink.core.errors import (
     PeerUnavailableError,
     ProtocolError,
     RemoteProtocolError,
+    StoreError,
 )
+from faintlink.delivery.etsi014.extensions import key_extension
 from faintlink.delivery.etsi014.messages import (
     KEYS_NOT_FOUND,
+    KeyNames,
     KeyRequest,
     encode_error,
     encode_keys,
     encode_status,
     key_id,
-    key_ids,
+    key_names,
     key_request,
     key_request_of_query,
 )
@@ -43,7 +47,7 @@ from faintlink.delivery.etsi014.rates import RateLimiter
 from faintlink.delivery.etsi014.settings import Api014Settings
 from faintlink.delivery.etsi014.targets import Method, Target, find_target, parameters, sae_id
 from faintlink.delivery.keystore.model import DeliveredKey
-from faintlink.delivery.supply import KeySupply
+from faintlink.delivery.supply import KeySupply, Origins
 
 logger = logging.getLogger(__name__)
 
@@ -96,16 +100,30 @@ class ApiResponse:
 
 
 class Api014:
-    """The three methods over a `KeySupply`."""
+    """The three methods over a `KeySupply`.
+
+    Parameters
+    ----------
+    supply
+        Where keys come from.
+    settings
+        What is offered.
+    origins
+        Tells where keys came from; without it no extension can be offered.
+    clock
+        For the limits on how fast an application may ask.
+    """
 
     def __init__(
         self,
         supply: KeySupply,
         settings: Api014Settings | None = None,
         *,
+        origins: Origins | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._supply = supply
+        self._origins = origins
         self.settings = settings or Api014Settings()
         self._limiter = RateLimiter(self.settings.rate, clock=clock)
 
@@ -137,7 +155,7 @@ class Api014:
             return await self._status(caller, other)
         if target.method is Method.ENC_KEYS:
             return await self._enc_keys(caller, other, self._key_request(request))
-        return await self._dec_keys(caller, other, self._key_ids(request))
+        return await self._dec_keys(caller, other, self._key_names(request))
 
     def _key_request(self, request: ApiRequest) -> KeyRequest:
         if request.method == "GET":
@@ -146,14 +164,14 @@ class Api014:
         parameters(request.query, allowed=())
         return key_request(request.body, self.settings)
 
-    def _key_ids(self, request: ApiRequest) -> list[str]:
+    def _key_names(self, request: ApiRequest) -> KeyNames:
         if request.method == "POST":
             parameters(request.query, allowed=())
-            return key_ids(request.body, self.settings)
+            return key_names(request.body, self.settings)
         given = parameters(request.query, allowed=("key_ID",))
         if "key_ID" not in given:
             raise RemoteProtocolError("key_ID is missing")
-        return [key_id(given["key_ID"])]
+        return KeyNames((key_id(given["key_ID"]),))
 
     async def _status(self, caller: str, other: str) -> ApiResponse:
         try:
@@ -174,16 +192,30 @@ class Api014:
             return _error(400, UNKNOWN_SLAVE)
         except _NO_KEY as error:
             return _refusal(master, error)
-        return _hand_out(keys)
+        with _wiped(keys):
+            try:
+                told = await self._told([key.key_id for key in keys]) if asked.wants_provenance else ()
+            except _NO_KEY as error:
+                # Without what was asked for there is no key either; these are burnt.
+                return _refusal(master, error)
+            return ApiResponse(200, encode_keys(keys, told))
 
-    async def _dec_keys(self, slave: str, master: str, names: list[str]) -> ApiResponse:
+    async def _dec_keys(self, slave: str, master: str, asked: KeyNames) -> ApiResponse:
         try:
-            keys = await self._supply.keys_by_name(slave=slave, master=master, key_ids=names)
+            # Beforehand: a store that cannot tell must not have given.
+            told = await self._told(asked.key_ids) if asked.wants_provenance else ()
+            keys = await self._supply.keys_by_name(slave=slave, master=master, key_ids=asked.key_ids)
         except KeyUnknownError:
             return _error(400, KEYS_NOT_FOUND)
         except _NO_KEY as error:
             return _refusal(slave, error)
-        return _hand_out(keys)
+        with _wiped(keys):
+            return ApiResponse(200, encode_keys(keys, told))
+
+    async def _told(self, key_ids: Sequence[str]) -> list[bytes]:
+        if self._origins is None:
+            raise StoreError("this site does not know where its keys came from", hint="take the extension off `api`")
+        return [key_extension(origin) for origin in await self._origins(key_ids)]
 
 
 def is_packed(content_encoding: str | None) -> bool:
@@ -203,9 +235,11 @@ def _check_form(request: ApiRequest) -> None:
         raise RemoteProtocolError(f"the body shall be {JSON}")
 
 
-def _hand_out(keys: Sequence[DeliveredKey]) -> ApiResponse:
+@contextmanager
+def _wiped(keys: Sequence[DeliveredKey]) -> Iterator[None]:
+    """Overwrite keys when the block is done with them."""
     try:
-        return ApiResponse(200, encode_keys(keys))
+        yield
     finally:
         for key in keys:
             key.material[:] = bytes(len(key.material))

@@ -9,6 +9,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from faintlink.core.config.models import Positive, StrictModel
+from faintlink.delivery.etsi014.extensions import Extension
 
 INT32_MAX = 2**31 - 1
 KEY_BITS_STEP = 8
@@ -55,6 +56,8 @@ class Api014Settings(StrictModel):
     body_within_s: Positive = 10.0
     """A body that takes longer is given up."""
     rate: RateSettings = RateSettings()
+    extensions: tuple[Extension, ...] = ()
+    """Extensions that applications may ask for."""
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:

@@ -36,6 +36,7 @@ from faintlink.delivery.etsi014.exchange import ForeignStatus
 from faintlink.delivery.etsi014.pooling import PoolOffer, PoolVerdict, block_name
 from faintlink.delivery.etsi014.settings import Bits
 from faintlink.delivery.keystore.model import UNIT_BITS, Block, DeliveredKey
+from faintlink.delivery.keystore.origins import DEVICE_SOURCE
 from faintlink.postprocess.channel.envelope import Direction
 from faintlink.postprocess.channel.onetime import KEY_BYTES, KeyPosition, OneTimeKey
 
@@ -102,7 +103,7 @@ class _Pulled:
             bytes(self.material),
             number * agreement.epsilon_per_key,
             {
-                "source": "ETSI GS QKD 014",
+                "source": DEVICE_SOURCE,
                 "link": agreement.link,
                 "kme": self.kmes[0],
                 "peer_kme": self.kmes[1],

@@ -4,6 +4,10 @@ A backup holds the records: which blocks came in, which keys were made of them, 
 holds no key and nothing that opens one, so that no backup can hand out a key again, whoever gets hold of it. Keys are
 not lost by that for long: the link makes new ones, and the other site retires its halves when the ledgers are compared.
 
+What happened since the backup was made, a restored store knows if it is told (`Since`): the site's audit log has it.
+Keys that were delivered since are on record as delivered then, so that the other site keeps its halves and nobody can
+place them again; blocks that came in since cannot come in again.
+
 `recover` makes a store usable that is refused as older than its anchor, whose anchor is gone, or that was zeroized. It
 gives up everything in it, since any of it may have been handed out since.
 
@@ -14,7 +18,7 @@ before. The foot tells a whole backup from a cut one, not from a forged one.
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,8 +31,10 @@ from faintlink.delivery.keystore.anchor import MARK_BYTES, Anchor, AnchorAt
 from faintlink.delivery.keystore.database import FORMAT, Database, among
 from faintlink.delivery.keystore.epochs import EpochLimits, Epochs
 from faintlink.delivery.keystore.keys import COLUMNS, KeyRoom
+from faintlink.delivery.keystore.model import KeyRecord
 from faintlink.delivery.keystore.opening import make_tables, put_meta, read_meta, require_site
 from faintlink.delivery.keystore.sealing import Cipher
+from faintlink.delivery.keystore.stock import BlockRecord, StockRoom
 
 _FORMAT = "faintlink-key-records/1"
 _PAGE = 5000
@@ -37,6 +43,27 @@ _TABLES = {
     "keys": f"key_no, {COLUMNS}",
     "uses": "number, peer, units, reason, used_utc",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """What is known of the time after a backup was made; what the backup has already changes nothing."""
+
+    blocks: Sequence[BlockRecord] = ()
+    keys: Sequence[KeyRecord] = ()
+    """Settled ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What a restored store holds."""
+
+    rows: int
+    """Of the backup."""
+    blocks_since: int
+    """Blocks that came in after the backup was made."""
+    keys_since: int
+    """Keys that were settled after it was made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +104,11 @@ def write_backup(database: Database, path: Path) -> int:
     return rows
 
 
-def restore(path: Path, database: Database, anchor: AnchorAt, *, site: str) -> int:
-    """Make a store of a backup's records in an empty database, and return the number of rows.
+def restore(path: Path, database: Database, anchor: AnchorAt, *, site: str, since: Since | None = None) -> Restored:
+    """Make a store of a backup's records in an empty database.
 
-    Keys that were not settled when the backup was made are given up. An anchor that is there stays this store's.
+    Keys that were not settled when the backup was made, nor since, are given up. An anchor that is there stays this
+    store's.
 
     Raises
     ------
@@ -93,15 +121,19 @@ def restore(path: Path, database: Database, anchor: AnchorAt, *, site: str) -> i
         raise StoreError(
             f"{database.where} holds a key store already", hint="move it away; a backup is restored into nothing"
         )
-    head, rows = _checked(path)
+    head, rows = check(path)
     require_site({"format": str(FORMAT), **head}, site, str(path))
+    since = since or Since()
     with database.transaction():
         make_tables(database, head)
         for table, columns in _TABLES.items():
             insert = among(f"INSERT INTO {table} ({columns}) VALUES (…)", columns.split())  # noqa: S608 - constants
             database.run_many(insert, (row for name, row in _rows(path) if name == table))
+        epochs = _no_epochs(head["store_id"])
+        blocks = StockRoom(database, epochs, site=site, store_id=head["store_id"]).note_spent(since.blocks)
+        keys = KeyRoom(database, epochs, store_id=head["store_id"]).note_settled(since.keys)
     recover(database, anchor, site=site)
-    return rows
+    return Restored(rows, blocks, keys)
 
 
 def recover(database: Database, anchor: AnchorAt, *, site: str) -> GivenUp:
@@ -116,7 +148,7 @@ def recover(database: Database, anchor: AnchorAt, *, site: str) -> GivenUp:
         raise StoreError(f"there is no key store in {database.where}", hint="restore a backup, or open a new store")
     meta = read_meta(database)
     require_site(meta, site, database.where)
-    keys = KeyRoom(database, Epochs(Cipher(bytes(32)), meta["store_id"], EpochLimits()), store_id=meta["store_id"])
+    keys = KeyRoom(database, _no_epochs(meta["store_id"]), store_id=meta["store_id"])
     old = anchor.path.exists() and _readable(anchor)
     count = 1 + max(int(meta["count"]), old.said.count if old else 0)
     mark = OsEntropy().draw(MARK_BYTES, "store mark")
@@ -133,6 +165,11 @@ def recover(database: Database, anchor: AnchorAt, *, site: str) -> GivenUp:
         _replace(anchor, meta["store_id"], mark, count)
     database.tidy()
     return GivenUp(given_up, units)
+
+
+def _no_epochs(store_id: str) -> Epochs:
+    """Return epochs for a store of which only records are touched."""
+    return Epochs(Cipher(bytes(32)), store_id, EpochLimits())
 
 
 def _readable(anchor: AnchorAt) -> Anchor | None:
@@ -181,8 +218,14 @@ def _line(value: Any) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode() + b"\n"
 
 
-def _checked(path: Path) -> tuple[dict[str, str], int]:
-    """Return the head and the number of rows of a backup that is whole."""
+def check(path: Path) -> tuple[dict[str, str], int]:
+    """Return the head and the number of rows of a backup that is whole.
+
+    Raises
+    ------
+    SchemaError
+        It is not.
+    """
     try:
         with path.open("rb") as file:
             lines = file.read().splitlines(keepends=True)

@@ -11,6 +11,7 @@ elsewhere; needs pytest.
 """
 
 import uuid
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import chain
@@ -18,8 +19,8 @@ from pathlib import Path
 
 import pytest
 
-from faintlink.core.entropy import SeededEntropy
 from faintlink.core.errors import AccessDeniedError, KeyUnknownError, LocalProtocolError
+from faintlink.delivery.keystore.conformance_relayed import RelayedContract
 from faintlink.delivery.keystore.conformance_stock import (
     CUT,
     HERE,
@@ -27,7 +28,6 @@ from faintlink.delivery.keystore.conformance_stock import (
     SLAVE,
     THERE,
     Sites,
-    StockContract,
     fetch,
     free,
     new_block,
@@ -35,16 +35,15 @@ from faintlink.delivery.keystore.conformance_stock import (
 )
 from faintlink.delivery.keystore.model import (
     UNIT_BYTES,
-    Assignment,
+    DeliveredKey,
     KeyState,
     Pool,
     Role,
     UnitId,
 )
-from faintlink.delivery.keystore.store import KeyStore
 
 
-class KeyStoreContract(StockContract):
+class KeyStoreContract(RelayedContract):
     """The suite; subclass it as ``Test…`` and write ``open_site``."""
 
     def test_both_sites_hand_out_the_same_bits_of_the_block(self, sites: Sites) -> None:
@@ -182,6 +181,32 @@ class KeyStoreContract(StockContract):
         assert sites.here.void(names, reason="late") == []
         assert sites.here.record(names[0]).state is KeyState.DELIVERED
 
+    def test_keys_that_were_agreed_to_are_acknowledged_and_handed_out_at_once(self, sites: Sites) -> None:
+        """All of them or none, once, and to their own application."""
+        sites.ingest(new_block())
+        reserved, ready = (key.key_id for key in reserve(sites.here, 256, 512))
+        sites.there.assign(HERE, sites.here.unsettled(THERE))
+        sites.here.acknowledge([ready])
+
+        def deliver(names: Sequence[str], sae: str = MASTER) -> list[DeliveredKey]:
+            return sites.here.deliver(names, role=Role.MASTER, sae=sae, is_agreed=True)
+
+        with pytest.raises(AccessDeniedError):
+            deliver([reserved, ready], SLAVE)
+        with pytest.raises(KeyUnknownError):
+            deliver([reserved, ready, str(uuid.uuid4())])
+        assert sites.here.record(reserved).state is KeyState.RESERVED
+        mine = [bytes(key.material) for key in deliver([reserved, ready])]
+        assert mine == fetch(sites.there, [reserved, ready], Role.SLAVE)
+        for name in (reserved, ready):
+            assert sites.here.record(name).state is KeyState.DELIVERED
+            with pytest.raises(KeyUnknownError):
+                deliver([name])
+        (given_up,) = reserve(sites.here, 256)
+        sites.here.void([given_up.key_id], reason="not agreed to")
+        with pytest.raises(KeyUnknownError):
+            deliver([given_up.key_id])
+
     def test_a_key_name_is_never_used_again(self, sites: Sites) -> None:
         """Nobody could tell the two apart."""
         sites.ingest(new_block())
@@ -191,31 +216,6 @@ class KeyStoreContract(StockContract):
         for wanted in ([(names[0], 256)], [(fresh, 256), (fresh, 256)], [(fresh, 0)]):
             with pytest.raises(LocalProtocolError):
                 sites.here.reserve(THERE, wanted, master=MASTER, slave=SLAVE)
-
-    def test_a_relayed_key_is_placed_once_and_fetched_once(self, sites: Sites) -> None:
-        """Relays repeat what got no answer, too."""
-        key = Assignment(str(uuid.uuid4()), 256, MASTER, SLAVE, ())
-        material = SeededEntropy(5).draw(32, "relayed")
-
-        def place(store: KeyStore, role: Role, bits: bytes = material) -> None:
-            peer = THERE if role is Role.MASTER else HERE
-            store.place(peer, key, bits, role=role, epsilon=1e-9, blocks=["b1", "b2"])
-
-        for store, role in ((sites.here, Role.MASTER), (sites.there, Role.SLAVE)):
-            place(store, role)
-            place(store, role)
-            with pytest.raises(KeyUnknownError):
-                place(store, role, bytes(32))
-        with pytest.raises(LocalProtocolError):
-            place(sites.here, Role.MASTER, bytes(31))
-        assert sites.here.unsettled(THERE) == [key]
-        sites.here.acknowledge([key.key_id])
-        assert (
-            fetch(sites.here, [key.key_id], Role.MASTER) == fetch(sites.there, [key.key_id], Role.SLAVE) == [material]
-        )
-        place(sites.there, Role.SLAVE)
-        assert sites.there.record(key.key_id).state is KeyState.DELIVERED
-        assert sites.there.record(key.key_id).blocks == ("b1", "b2")
 
     def test_a_record_leads_to_the_blocks_and_outlives_the_key(self, sites: Sites) -> None:
         """Auditors ask long after."""

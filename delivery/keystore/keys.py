@@ -8,7 +8,7 @@ its master key cannot turn one application's key into another's, or one that is 
 import hmac
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from faintlink.core.errors import AccessDeniedError, KeyUnknownError, LocalProtocolError
 from faintlink.delivery.keystore.database import Database, Row, among, chunks
@@ -42,6 +42,9 @@ class Slip(NamedTuple):
     slave: str
 
 
+Material: TypeAlias = bytes | bytearray | memoryview
+
+
 class KeyRoom:
     """The promised keys of a site.
 
@@ -58,7 +61,7 @@ class KeyRoom:
         self._epochs = epochs
         self._store_id = store_id
 
-    def put(self, records: Sequence[tuple[KeyRecord, bytes | bytearray]]) -> None:
+    def put(self, records: Sequence[tuple[KeyRecord, Material]]) -> None:
         """Store new keys with their material."""
         first = 1 + int(self._db.rows("SELECT COALESCE(MAX(key_no), 0) FROM keys")[0][0])
         self._db.run_many(_INSERT, [(first + at, *_row(record)) for at, (record, _) in enumerate(records)])
@@ -71,6 +74,19 @@ class KeyRoom:
                 for at, (record, material) in enumerate(records)
             ],
         )
+
+    def note_settled(self, records: Sequence[KeyRecord]) -> int:
+        """Settle keys as ``records`` say, unknown ones included, and return how many were not settled so far."""
+        known = self.find([record.assignment.key_id for record in records])
+        new = [record for record in records if record.assignment.key_id not in known]
+        first = 1 + int(self._db.rows("SELECT COALESCE(MAX(key_no), 0) FROM keys")[0][0])
+        self._db.run_many(_INSERT, [(first + at, *_row(record)) for at, record in enumerate(new)])
+        changed = [one for one in records if (old := known.get(one.assignment.key_id)) and old.state in _OPEN]
+        self._db.run_many(
+            "UPDATE keys SET state = ?, settled_utc = ?, reason = ? WHERE key_id = ?",
+            [(one.state, one.settled_utc, one.reason, one.assignment.key_id) for one in changed],
+        )
+        return len(new) + len(changed)
 
     def find(self, key_ids: Sequence[str]) -> dict[str, KeyRecord]:
         """Return the records of those keys that are known."""
@@ -90,8 +106,8 @@ class KeyRoom:
         rows = self._db.rows(_IN_STATE, (peer, state))
         return [_record(row) for row in rows]
 
-    def acknowledge(self, key_ids: Sequence[str]) -> None:
-        """Turn reserved keys into ready ones; others stay what they are."""
+    def acknowledge(self, key_ids: Sequence[str], epsilon: float | None = None) -> None:
+        """Turn reserved keys into ready ones, of another epsilon if one is told; others stay what they are."""
         reserved = [slip for slip in self._slips(key_ids).values() if slip.state == KeyState.RESERVED]
         epoch = self._epochs.current(self._db)
         cipher = self._epochs.cipher(epoch)
@@ -103,15 +119,18 @@ class KeyRoom:
         )
         wipe(*material.values())
         for part in chunks([slip.key_no for slip in ready]):
-            self._db.run(among("UPDATE keys SET state = ? WHERE key_no IN (…)", part), (KeyState.READY, *part))
+            self._db.run(
+                among("UPDATE keys SET state = ?, epsilon = COALESCE(?, epsilon) WHERE key_no IN (…)", part),
+                (KeyState.READY, epsilon, *part),
+            )
 
-    def deliver(self, key_ids: Sequence[str], *, role: Role, sae: str) -> list[DeliveredKey]:
+    def deliver(self, key_ids: Sequence[str], *, role: Role, sae: str, is_agreed: bool) -> list[DeliveredKey]:
         """Return keys and delete their material."""
         if len(set(key_ids)) != len(key_ids):
             raise LocalProtocolError("a key is named twice in one delivery", hint="name each key once")
         found = self._slips(key_ids)
         _require_owner(found.values(), role, sae)
-        _require_ready(key_ids, found, role)
+        _require_state(key_ids, found, role, _OPEN if is_agreed else (KeyState.READY,))
         material = self._open(list(found.values()))
         self._settle([slip.key_no for slip in found.values()], KeyState.DELIVERED, "")
         return [DeliveredKey(name, found[name].bits, material[name]) for name in key_ids]
@@ -129,7 +148,7 @@ class KeyRoom:
         self._settle(numbers, KeyState.VOID, reason)
         return len(numbers)
 
-    def is_same(self, known: KeyRecord, wanted: KeyRecord, material: bytes | None = None) -> bool:
+    def is_same(self, known: KeyRecord, wanted: KeyRecord, material: Material | None = None) -> bool:
         """Return whether a key that is there is the one that comes in, its bits included while they are there.
 
         Raises
@@ -195,10 +214,10 @@ def _require_owner(slips: Iterable[Slip], role: Role, sae: str) -> None:
             )
 
 
-def _require_ready(key_ids: Sequence[str], found: dict[str, Slip], role: Role) -> None:
+def _require_state(key_ids: Sequence[str], found: dict[str, Slip], role: Role, allowed: Sequence[KeyState]) -> None:
     for name in key_ids:
         slip = found.get(name)
-        if slip is None or slip.role != role or slip.state != KeyState.READY:
+        if slip is None or slip.role != role or slip.state not in allowed:
             what = "unknown" if slip is None or slip.role != role else slip.state
             raise KeyUnknownError(
                 f"key {name} is {what}: it cannot be handed out",

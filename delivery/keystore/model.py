@@ -13,6 +13,7 @@ Nothing here shows key material in its ``repr``.
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TypeAlias
 
 from faintlink.core.errors import ConfigError
 
@@ -138,6 +139,10 @@ class Assignment:
     """Name of the application that may fetch it at the other site."""
     units: tuple[UnitId, ...]
     """What it is made of; empty for a relayed key, which is not made of a shared stock."""
+
+
+Placed: TypeAlias = tuple[Assignment, bytes | bytearray | memoryview]
+"""A relayed key and its material, which stays the caller's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from faintlink.core.errors import StoreError, StoreRolledBackError
 from faintlink.delivery.keystore.anchor import MARK_BYTES, Anchor, AnchorAt, Condition
 from faintlink.delivery.keystore.database import FORMAT, SCHEMA, Database
 from faintlink.delivery.keystore.epochs import EpochLimits, Epochs
-from faintlink.delivery.keystore.sealing import MasterKey, wrapping_key
+from faintlink.delivery.keystore.sealing import Cipher, MasterKey, wrapping_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +62,17 @@ def open_store(
     try:
         with database.transaction():
             is_new = not database.has_tables()
+            if not is_new:
+                # Before the anchor, which another site's store does not have here.
+                require_site(read_meta(database), site, database.where)
             opened = anchor(str(uuid.uuid4()) if is_new else None)
             if is_new:
                 _create(database, opened, site)
-            meta = read_meta(database)
-            require_site(meta, site, database.where)
-            _require_newest(meta, opened, database.where)
-            said = opened.said
-            old = wrapping_key(master_key, said.old_secret, said.store_id) if opened.is_exchanging else None
-            epochs = Epochs(wrapping_key(master_key, said.secret, said.store_id), said.store_id, limits)
-            epochs.load(database, old)
-        store = Opened(database, opened, epochs, master_key, site, said.store_id)
+            _require_newest(read_meta(database), opened, database.where)
+            wrapping, older = _wrapping_keys(opened, master_key)
+            epochs = Epochs(wrapping, opened.said.store_id, limits)
+            epochs.load(database, older)
+        store = Opened(database, opened, epochs, master_key, site, opened.said.store_id)
         if opened.is_exchanging:
             exchange_secret(store)
     except BaseException:
@@ -81,6 +81,38 @@ def open_store(
         database.close()
         raise
     return store
+
+
+def load_again(store: Opened) -> None:
+    """Look at a store again whose database was away, as at the start, and load its epoch keys anew.
+
+    Nothing is sealed any more under an epoch key of before: nobody knows whether its last seals were kept.
+
+    Raises
+    ------
+    StoreRolledBackError
+        The database is older than its anchor, or another one.
+    StoreError
+        It is damaged, or the anchor can no longer be written.
+    """
+    database, anchor = store.database, store.anchor
+    if not anchor.is_usable:
+        raise StoreError(
+            f"the anchor {anchor.path} is closed or could not be written", hint="open the store again in a new process"
+        )
+    with database.transaction():
+        if not database.has_tables():
+            raise StoreRolledBackError(
+                f"there is no key store in {database.where} any more", hint="is it the same server, and its newest?"
+            )
+        meta = read_meta(database)
+        require_site(meta, store.site, database.where)
+        _require_newest(meta, anchor, database.where)
+        wrapping, older = _wrapping_keys(anchor, store.master_key)
+        store.epochs.use(wrapping)
+        store.epochs.load(database, older)
+    if anchor.is_exchanging:
+        exchange_secret(store)
 
 
 def next_mark(database: Database) -> tuple[int, bytes]:
@@ -148,6 +180,13 @@ def require_site(meta: dict[str, str], site: str, where: str) -> None:
         )
     if meta.get("site") != site:
         raise StoreError(f"{where} is the key store of {meta.get('site')}, not of {site}", hint="name its own store")
+
+
+def _wrapping_keys(anchor: Anchor, master_key: MasterKey) -> tuple[Cipher, Cipher | None]:
+    """Return what wraps epoch keys, and what wrapped them before while they move from one to the other."""
+    said = anchor.said
+    older = wrapping_key(master_key, said.old_secret, said.store_id) if anchor.is_exchanging else None
+    return wrapping_key(master_key, said.secret, said.store_id), older
 
 
 def _create(database: Database, anchor: Anchor, site: str) -> None:

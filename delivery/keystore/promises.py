@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from faintlink.core.errors import KeyUnknownError, LocalProtocolError
-from faintlink.delivery.keystore.keys import KeyRoom, new_record
+from faintlink.delivery.keystore.keys import KeyRoom, Material, new_record
 from faintlink.delivery.keystore.model import UNIT_BITS, UNIT_BYTES, Assignment, KeyRecord, Pool, Role
 from faintlink.delivery.keystore.sealing import wipe
 from faintlink.delivery.keystore.stock import StockRoom, require_units
@@ -41,19 +41,20 @@ class Promises:
         materials = [_cut(poured([taken[unit] for unit in key.units]), key.bits) for key in new]
         self._put(peer, Role.SLAVE, new, materials)
 
-    def place(self, record: KeyRecord, material: bytes) -> None:
-        """Put in a key that is not made of units."""
-        key = record.assignment
-        if key.units or len(material) != (key.bits + 7) // 8 or key.bits < 1:
-            raise LocalProtocolError(
-                f"a relayed key of {key.bits} bits came with {len(material)} bytes and {len(key.units)} units",
-                hint="a relayed key has no units and as many bytes as its bits need",
-            )
-        known = self._keys.find([key.key_id]).get(key.key_id)
-        if known is None:
-            self._keys.put([(record, material)])
-        elif not self._keys.is_same(known, record, material):
-            raise _another(key.key_id)
+    def place(self, keys: Sequence[tuple[KeyRecord, Material]]) -> None:
+        """Put in keys that are not made of units."""
+        names = [record.assignment.key_id for record, _ in keys]
+        if len(set(names)) != len(names):
+            raise LocalProtocolError("a relayed key is named twice", hint="name each key once")
+        for record, material in keys:
+            _require_length(record.assignment, material)
+        known = self._keys.find(names)
+        for record, material in keys:
+            name = record.assignment.key_id
+            if name in known and not self._keys.is_same(known[name], record, material):
+                raise _another(name)
+        if new := [(record, material) for record, material in keys if record.assignment.key_id not in known]:
+            self._keys.put(new)
 
     def _require_new(self, key_ids: list[str]) -> None:
         known = self._keys.find(key_ids)
@@ -117,6 +118,14 @@ def _cut(material: bytearray, bits: int) -> bytearray:
     if bits % 8:
         material[-1] &= 0xFF << 8 - bits % 8 & 0xFF
     return material
+
+
+def _require_length(key: Assignment, material: Material) -> None:
+    if key.units or len(material) != (key.bits + 7) // 8 or key.bits < 1:
+        raise LocalProtocolError(
+            f"a relayed key of {key.bits} bits came with {len(material)} bytes and {len(key.units)} units",
+            hint="a relayed key has no units and as many bytes as its bits need",
+        )
 
 
 def _require_fit(assignment: Assignment) -> None:

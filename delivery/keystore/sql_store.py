@@ -10,11 +10,8 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from faintlink.core.errors import KeyUnknownError, LocalProtocolError, StoreError
-from faintlink.delivery.keystore.anchor import AnchorAt
 from faintlink.delivery.keystore.backup import write_backup
 from faintlink.delivery.keystore.commits import Commits
-from faintlink.delivery.keystore.database import Database
-from faintlink.delivery.keystore.epochs import EpochLimits
 from faintlink.delivery.keystore.keys import KeyRoom, new_record
 from faintlink.delivery.keystore.model import (
     Assignment,
@@ -24,18 +21,19 @@ from faintlink.delivery.keystore.model import (
     DeliveredKey,
     KeyRecord,
     KeyState,
+    Placed,
     Pool,
     Role,
     Stock,
     UnitId,
 )
-from faintlink.delivery.keystore.opening import Opened, exchange_secret, open_store, wipe_out
+from faintlink.delivery.keystore.opening import Opened, exchange_secret, wipe_out
+from faintlink.delivery.keystore.origins import KeyOrigin, origin_of
 from faintlink.delivery.keystore.promises import Promises, poured
-from faintlink.delivery.keystore.sealing import MasterKey, wipe
+from faintlink.delivery.keystore.sealing import wipe
 from faintlink.delivery.keystore.stock import BlockRecord, StockRoom, require_units
 
 _T = TypeVar("_T")
-_DEFAULT_LIMITS = EpochLimits()
 
 
 class SqlKeyStore:
@@ -49,19 +47,6 @@ class SqlKeyStore:
         self._stock = StockRoom(opened.database, opened.epochs, site=opened.site, store_id=opened.store_id)
         self._keys = KeyRoom(opened.database, opened.epochs, store_id=opened.store_id)
         self._promises = Promises(self._stock, self._keys)
-
-    @classmethod
-    def over(
-        cls,
-        database: Database,
-        anchor: AnchorAt,
-        *,
-        site: str,
-        master_key: MasterKey,
-        limits: EpochLimits = _DEFAULT_LIMITS,
-    ) -> Self:
-        """Open the store in a database, with what is kept of it outside."""
-        return cls(open_store(database, anchor, site=site, master_key=master_key, limits=limits))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._db.where!r}, site {self._opened.site!r})"
@@ -103,28 +88,26 @@ class SqlKeyStore:
         self._require_room()
         self._commits.run(lambda: self._promises.assign(peer, assignments))
 
-    def place(
-        self, peer: str, assignment: Assignment, material: bytes, *, role: Role, epsilon: float, blocks: Sequence[str]
-    ) -> None:
-        """Put in a key that was relayed and is not made of units."""
+    def place(self, peer: str, keys: Sequence[Placed], *, role: Role, epsilon: float, blocks: Sequence[str]) -> None:
+        """Put in keys that were relayed and are not made of units: all of them or none."""
         self._require_room()
-        record = new_record(assignment, peer, role, epsilon, blocks)
-        self._commits.run(lambda: self._promises.place(record, material))
+        records = [(new_record(key, peer, role, epsilon, blocks), material) for key, material in keys]
+        self._commits.run(lambda: self._promises.place(records))
 
-    def acknowledge(self, key_ids: Iterable[str]) -> None:
+    def acknowledge(self, key_ids: Iterable[str], *, epsilon: float | None = None) -> None:
         """Note that the other site has the keys: `KeyState.RESERVED` becomes `KeyState.READY`."""
         names = list(key_ids)
-        self._commits.run(lambda: self._keys.acknowledge(names))
+        self._commits.run(lambda: self._keys.acknowledge(names, epsilon))
 
     def void(self, key_ids: Iterable[str], *, reason: str) -> list[str]:
         """Give up keys that were not delivered, destroy their material, and return the names of those given up."""
         names = list(key_ids)
         return self._making_room(lambda: self._keys.void(names, reason))
 
-    def deliver(self, key_ids: Sequence[str], *, role: Role, sae: str) -> list[DeliveredKey]:
+    def deliver(self, key_ids: Sequence[str], *, role: Role, sae: str, is_agreed: bool = False) -> list[DeliveredKey]:
         """Hand out keys, all of them or none, and destroy their material here before it returns."""
         return self._commits.run(
-            lambda: self._keys.deliver(key_ids, role=role, sae=sae),
+            lambda: self._keys.deliver(key_ids, role=role, sae=sae, is_agreed=is_agreed),
             releases=True,
             secrets=lambda keys: [key.material for key in keys],
         )
@@ -201,6 +184,28 @@ class SqlKeyStore:
             No such block ever came in.
         """
         return self._commits.run(lambda: self._stock.record(block_id))
+
+    def origins(self, key_ids: Sequence[str]) -> list[KeyOrigin]:
+        """Return where keys came from, in this order.
+
+        Raises
+        ------
+        KeyUnknownError
+            One was never here.
+        """
+
+        def look() -> list[KeyOrigin]:
+            found = self._keys.find(key_ids)
+            if missing := [key_id for key_id in key_ids if key_id not in found]:
+                raise KeyUnknownError(f"no key {missing[0]} was ever here", hint="is it another site's?")
+            names = {name for record in found.values() if record.assignment.units for name in record.blocks}
+            blocks = {name: self._stock.record(name) for name in names}
+            return [
+                origin_of(found[key_id], [blocks[name] for name in found[key_id].blocks if name in blocks])
+                for key_id in key_ids
+            ]
+
+        return self._commits.run(look)
 
     def forget_epochs(self) -> int:
         """Destroy the wrapping keys of epochs with nothing left in them and clear what the files remember of them."""

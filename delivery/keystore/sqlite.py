@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Self
 
 from faintlink.delivery.keystore.anchor import AnchorAt
-from faintlink.delivery.keystore.backup import GivenUp, recover, restore
+from faintlink.delivery.keystore.backup import GivenUp, Restored, Since, recover, restore
 from faintlink.delivery.keystore.epochs import EpochLimits
+from faintlink.delivery.keystore.opening import open_store
 from faintlink.delivery.keystore.sealing import MasterKey
 from faintlink.delivery.keystore.sql_store import SqlKeyStore
 from faintlink.delivery.keystore.sqlite_database import BALLAST_BYTES, ROOM_BYTES, SqliteDatabase
@@ -59,7 +60,7 @@ class SqliteKeyStore(SqlKeyStore):
             The master key cannot be read.
         """
         database = SqliteDatabase(path, ballast_bytes=ballast_bytes, room_bytes=room_bytes)
-        return cls.over(database, _anchor(path, anchor), site=site, master_key=master_key, limits=limits)
+        return cls(open_store(database, _anchor(path, anchor), site=site, master_key=master_key, limits=limits))
 
     @classmethod
     def recover(cls, path: Path, site: str, *, anchor: Path | None = None) -> GivenUp:
@@ -68,10 +69,12 @@ class SqliteKeyStore(SqlKeyStore):
             return recover(database, _anchor(path, anchor), site=site)
 
     @classmethod
-    def restore(cls, backup: Path, path: Path, site: str, *, anchor: Path | None = None) -> int:
-        """Make a store, without a key, of the records in a backup, and return the number of rows."""
+    def restore(
+        cls, backup: Path, path: Path, site: str, *, anchor: Path | None = None, since: Since | None = None
+    ) -> Restored:
+        """Make a store, without a key, of the records in a backup and of what is known since."""
         with closing(SqliteDatabase(path)) as database:
-            return restore(backup, database, _anchor(path, anchor), site=site)
+            return restore(backup, database, _anchor(path, anchor), site=site, since=since)
 
 
 def _anchor(path: Path, anchor: Path | None) -> AnchorAt:

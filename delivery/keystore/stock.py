@@ -5,6 +5,7 @@ deleted in the transaction in which it is taken.
 """
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -74,16 +75,18 @@ class StockRoom:
             return 0
         units = len(block.material) // UNIT_BYTES
         epoch = self._epochs.current(self._db, new_blocks=1)
-        number = 1 + int(self._db.rows("SELECT COALESCE(MAX(block_no), 0) FROM blocks")[0][0])
-        provenance = json.dumps(block.provenance, sort_keys=True)
-        row = (number, block.block_id, peer, units, block.epsilon, provenance, epoch, now_utc())
-        self._db.run(
-            "INSERT INTO blocks (block_no, block, peer, units, epsilon, provenance, epoch, ingested_utc)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            row,
-        )
+        record = BlockRecord(block.block_id, peer, units, block.epsilon, block.provenance, now_utc())
+        number = self._insert(record, epoch)
         self._put_units(number, peer, block, [cut.pool(unit, self._site) for unit in range(units)], epoch)
         return units
+
+    def note_spent(self, records: Iterable[BlockRecord]) -> int:
+        """Put in records of blocks of which nothing is left, so that they cannot come in; return how many were new."""
+        known = {block for (block,) in self._db.rows("SELECT block FROM blocks")}
+        new = [record for record in records if record.block_id not in known]
+        for record in new:
+            self._insert(record, epoch=0)
+        return len(new)
 
     def count(self) -> dict[tuple[str, Pool], Stock]:
         """Return what there is."""
@@ -147,7 +150,8 @@ class StockRoom:
         """Return the sum of the epsilons of blocks."""
         names = list(blocks)
         found = self._db.rows(among("SELECT epsilon FROM blocks WHERE block IN (…)", names), names)
-        return float(sum(epsilon for (epsilon,) in found))
+        # Rounded once: both sites get the same sum in whatever order their databases have the blocks.
+        return math.fsum(epsilon for (epsilon,) in found)
 
     def note_use(self, peer: str, units: Sequence[UnitId], reason: str) -> None:
         """Note what units were taken for."""
@@ -156,6 +160,25 @@ class StockRoom:
             "INSERT INTO uses (number, peer, units, reason, used_utc) VALUES (?, ?, ?, ?, ?)",
             (number, peer, encode_units(units), reason, now_utc()),
         )
+
+    def _insert(self, record: BlockRecord, epoch: int) -> int:
+        number = 1 + int(self._db.rows("SELECT COALESCE(MAX(block_no), 0) FROM blocks")[0][0])
+        provenance = json.dumps(record.provenance, sort_keys=True)
+        self._db.run(
+            "INSERT INTO blocks (block_no, block, peer, units, epsilon, provenance, epoch, ingested_utc)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                number,
+                record.block_id,
+                record.peer,
+                record.units,
+                record.epsilon,
+                provenance,
+                epoch,
+                record.ingested_utc,
+            ),
+        )
+        return number
 
     def _put_units(self, number: int, peer: str, block: Block, pools: list[Pool], epoch: int) -> None:
         self._db.run_many(

@@ -15,6 +15,7 @@ from faintlink.delivery.keystore.model import (
     Cut,
     DeliveredKey,
     KeyRecord,
+    Placed,
     Pool,
     Role,
     Stock,
@@ -77,17 +78,30 @@ class KeyStore(Protocol):
         """
         ...
 
-    def place(
-        self, peer: str, assignment: Assignment, material: bytes, *, role: Role, epsilon: float, blocks: Sequence[str]
-    ) -> None:
-        """Put in a key that was relayed and is not made of units; `RESERVED` for the master, `READY` for the slave.
+    def place(self, peer: str, keys: Sequence[Placed], *, role: Role, epsilon: float, blocks: Sequence[str]) -> None:
+        """Put in keys that were relayed and are not made of units: all of them or none.
 
-        The very same one once more does no harm.
+        They become `RESERVED` for the master and `READY` for the slave. The very same one once more does no harm.
+
+        Raises
+        ------
+        KeyUnknownError
+            A key of that name is another one, or was given up here. Nothing was put in.
+        LocalProtocolError
+            A key has units or another length than its material, or is named twice.
         """
         ...
 
-    def acknowledge(self, key_ids: Iterable[str]) -> None:
-        """Note that the other site has the keys: `RESERVED` becomes `READY`."""
+    def acknowledge(self, key_ids: Iterable[str], *, epsilon: float | None = None) -> None:
+        """Note that the other site has the keys: `RESERVED` becomes `READY`.
+
+        Parameters
+        ----------
+        key_ids
+            Keys in another state stay what they are.
+        epsilon
+            Of relayed keys: what they have come to, where their records hold what was allowed.
+        """
         ...
 
     def void(self, key_ids: Iterable[str], *, reason: str) -> list[str]:
@@ -97,7 +111,7 @@ class KeyStore(Protocol):
         """
         ...
 
-    def deliver(self, key_ids: Sequence[str], *, role: Role, sae: str) -> list[DeliveredKey]:
+    def deliver(self, key_ids: Sequence[str], *, role: Role, sae: str, is_agreed: bool = False) -> list[DeliveredKey]:
         """Hand out keys, all of them or none, and destroy their material here before it returns.
 
         Parameters
@@ -108,6 +122,8 @@ class KeyStore(Protocol):
             Of the application at this site.
         sae
             Who asks; each key must be promised to it.
+        is_agreed
+            The other site has just agreed: keys that are `RESERVED` go too, acknowledged in the same transaction.
 
         Raises
         ------

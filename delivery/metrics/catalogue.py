@@ -79,6 +79,7 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
     Metric("auth_key_bits_remaining", _G, _S, "Bits kept for relay and authentication.", ("peer", "direction")),
     Metric("auth_failures_total", _C, _S, "Callers and requests that were refused."),
     Metric("peer_up", _G, _S, "1 if the other site answers.", ("peer",), "Y.3807: availability"),
+    Metric("store_up", _G, _S, "1 while the key store answers.", (), "Y.3807: availability"),
     Metric("disk_free_bytes", _G, _S, "Room that the site may still write."),
     Metric("disk_size_bytes", _G, _S, "Size of the file system of the store."),
     Metric("audit_chain_ok", _G, _S, "1 while the audit log takes facts."),

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, Protocol
@@ -75,8 +74,7 @@ class SiteSampler:
         for name, is_up in self.peers_up().items():
             self.metrics.set("peer_up", is_up, peer=name)
         # A store that cannot be read shows in the health; the other numbers are wanted then more than ever.
-        with suppress(FaintlinkError):
-            sample_store(self.metrics, self.store, self.peers)
+        self.metrics.set("store_up", _is_well(lambda: sample_store(self.metrics, self.store, self.peers)))
         return self.metrics.render()
 
     def _sample_machine(self) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from faintlink.core.errors import AccessDeniedError, FaintlinkError, KeyExhaustedError, KeyUnknownError
 from faintlink.delivery.keystore.model import DeliveredKey
+from faintlink.delivery.keystore.origins import KeyOrigin, Origin
 from faintlink.delivery.supply import SupplyStatus
 
 
@@ -29,6 +30,7 @@ class MemorySupply:
     handed_out: list[DeliveredKey] = field(default_factory=list)
     asked: list[tuple[int, int]] = field(default_factory=list)
     made: int = 0
+    fault_of_origins: FaintlinkError | None = None
 
     async def status(self, *, caller: str, other: str) -> SupplyStatus:
         self._check(other)
@@ -50,6 +52,13 @@ class MemorySupply:
         if any(self.promised[name][:2] != (master, slave) for name in key_ids):
             raise AccessDeniedError("not yours")
         return [self._hand_out(name, self.promised.pop(name)[2]) for name in key_ids]
+
+    async def origins(self, key_ids: Sequence[str]) -> list[KeyOrigin]:
+        if self.fault_of_origins is not None:
+            raise self.fault_of_origins
+        if any(name not in {name_of(number + 1) for number in range(self.made)} for name in key_ids):
+            raise KeyUnknownError("not here")
+        return [KeyOrigin(Origin.LINK, 2e-10, (f"block-{name}",)) for name in key_ids]
 
     def promise(self, master: str, slave: str, bits: int = 256) -> str:
         self.made += 1

@@ -13,6 +13,7 @@ from faintlink.core.errors import ConfigError, LocalProtocolError, PeerUnavailab
 from faintlink.delivery.etsi014.client import Client014
 from faintlink.delivery.etsi014.service import Api014
 from faintlink.delivery.pki.authority import Authority
+from tests.unit.delivery.etsi014.extension_cases import offering
 from tests.unit.delivery.etsi014.fakes import MemorySupply, material_of
 from tests.unit.delivery.etsi014.loopback import Handler, Loopback
 
@@ -59,6 +60,31 @@ def test_keys_come_over_mutual_tls(server: Loopback, folder: Path) -> None:
 
     stored, keys, names = asyncio.run(run())
     assert (stored, keys) == (25_000, [material_of(name, 512) for name in names])
+
+
+def test_keys_come_with_where_they_came_from_at_both_ends(folder: Path) -> None:
+    context = load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), folder, "ca-server", "ca")
+
+    async def run(url: str) -> None:
+        async with Client014(url, ours(folder)) as client:
+            made = await client.new_keys_and_origins("alice", number=2, size=256)
+            names = [key.key_id for key, _ in made]
+            assert [origin.blocks for _, origin in made] == [(f"block-{name}",) for name in names]
+            copies = await client.named_keys_and_origins("alice", names[::-1], size=256)
+            assert [origin for _, origin in copies] == [origin for _, origin in made[::-1]]
+            assert [bytes(key.material) for key, _ in copies] == [material_of(name, 256) for name in names[::-1]]
+
+    with Loopback(offering(MemorySupply()), caller="alice", context=context) as server:
+        asyncio.run(run(server.url))
+
+
+def test_a_kme_that_does_not_tell_where_keys_came_from_gives_none_to_who_asks(server: Loopback, folder: Path) -> None:
+    async def run() -> None:
+        async with Client014(server.url, ours(folder)) as client:
+            await client.new_keys_and_origins("alice", number=1, size=256)
+
+    with pytest.raises(RemoteProtocolError, match="not all extension_mandatory parameters are supported"):
+        asyncio.run(run())
 
 
 def status_error(url: str, context: ssl.SSLContext, *, timeout_s: float = 10.0) -> PeerUnavailableError:

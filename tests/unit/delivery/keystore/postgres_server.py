@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -33,9 +34,57 @@ def _user() -> str | None:
     return names[0] if names else pytest.skip("PostgreSQL does not run as root, and there is no user for it")
 
 
+@dataclass
+class Server:
+    """A server that a test may end and start."""
+
+    bin_folder: Path
+    folder: Path
+    user: str | None
+    process: "subprocess.Popen[bytes] | None" = None
+
+    @property
+    def address(self) -> str:
+        """How to reach it as its owner."""
+        return f"host={self.folder} user=faintlink dbname=postgres"
+
+    def make(self) -> None:
+        """Make its folder of data."""
+        data = str(self.folder / "data")
+        arguments = [str(self.bin_folder / "initdb"), "-D", data, "-U", "faintlink", "-A", "trust", "--no-sync"]
+        made = subprocess.run(
+            arguments, user=self.user, capture_output=True, text=True, cwd="/", check=False, timeout=120
+        )
+        assert made.returncode == 0, made.stdout + made.stderr
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        with (self.folder / "log").open("ab") as log:
+            command = [str(self.bin_folder / "postgres"), "-D", str(self.folder / "data"), *_OPTIONS]
+            command += ["-k", str(self.folder)]
+            self.process = subprocess.Popen(command, user=self.user, stdout=log, stderr=log, cwd="/")
+        _wait_for(self.address, self.folder / "log")
+
+    def stop_at_once(self) -> None:
+        """End it without a checkpoint, as a crash does: ``pg_ctl stop -m immediate``."""
+        command = [str(self.bin_folder / "pg_ctl"), "stop", "-m", "immediate", "-D", str(self.folder / "data")]
+        done = subprocess.run(command, user=self.user, capture_output=True, text=True, cwd="/", check=False, timeout=60)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert self.process is not None
+        self.process.wait(60)
+        self.process = None
+
+    def end(self) -> None:
+        """End it however it is."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGQUIT)
+            self.process.wait(60)
+            self.process = None
+
+
 @contextmanager
-def running_server() -> Iterator[str]:
-    """Start a server and give its address; skip the test where PostgreSQL or psycopg is not installed."""
+def restartable_server() -> Iterator[Server]:
+    """Start a server; skip the test where PostgreSQL or psycopg is not installed."""
     pytest.importorskip("psycopg", reason="the extra postgres is not installed")
     bin_folder = programs()
     if bin_folder is None:
@@ -43,25 +92,25 @@ def running_server() -> Iterator[str]:
     user = _user()
     # Not in pytest's folder: the server's user could not reach it, and socket names must be short.
     folder = Path(tempfile.mkdtemp(prefix="flpg"))
-    data = folder / "data"
+    server = Server(bin_folder, folder, user)
     try:
         if user:
             shutil.chown(folder, user)
-        arguments = [str(bin_folder / "initdb"), "-D", str(data), "-U", "faintlink", "-A", "trust", "--no-sync"]
-        made = subprocess.run(arguments, user=user, capture_output=True, text=True, cwd="/", check=False, timeout=120)
-        assert made.returncode == 0, made.stdout + made.stderr
-        with (folder / "log").open("wb") as log:
-            command = [str(bin_folder / "postgres"), "-D", str(data), *_OPTIONS, "-k", str(folder)]
-            server = subprocess.Popen(command, user=user, stdout=log, stderr=log, cwd="/")
+        server.make()
         try:
-            address = f"host={folder} user=faintlink dbname=postgres"
-            _wait_for(address, folder / "log")
-            yield address
+            server.start()
+            yield server
         finally:
-            server.send_signal(signal.SIGQUIT)
-            server.wait(60)
+            server.end()
     finally:
         shutil.rmtree(folder)
+
+
+@contextmanager
+def running_server() -> Iterator[str]:
+    """Start a server and give its address; skip as `restartable_server` does."""
+    with restartable_server() as server:
+        yield server.address
 
 
 def _wait_for(address: str, log: Path) -> None:

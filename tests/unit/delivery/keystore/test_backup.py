@@ -8,9 +8,11 @@ import pytest
 
 from faintlink.core.errors import KeyUnknownError, RunExistsError, SchemaError, StoreError
 from faintlink.delivery.keystore.anchor import AnchorAt
+from faintlink.delivery.keystore.backup import Since
 from faintlink.delivery.keystore.conformance_stock import CUT, HERE, THERE, free, new_block, reserve
-from faintlink.delivery.keystore.model import Block, KeyState, Pool
+from faintlink.delivery.keystore.model import Assignment, Block, KeyRecord, KeyState, Pool, Role
 from faintlink.delivery.keystore.sqlite import SqliteKeyStore
+from faintlink.delivery.keystore.stock import BlockRecord
 from tests.unit.delivery.keystore.stores import deliver, open_sqlite, ready
 
 
@@ -83,7 +85,7 @@ def test_a_backup_holds_records_and_no_key(tmp_path: Path, store: SqliteKeyStore
     new = tmp_path / "new"
     new.mkdir()
     shutil.copy(tmp_path / "alpha.master", new)
-    assert SqliteKeyStore.restore(tmp_path / "backup", new / "alpha.db", HERE) == 3
+    assert SqliteKeyStore.restore(tmp_path / "backup", new / "alpha.db", HERE).rows == 3
     with open_sqlite(new, HERE) as again:
         assert again.stock() == {}
         assert [again.record(name).state for name in (waiting, given)] == [KeyState.VOID, KeyState.DELIVERED]
@@ -140,3 +142,34 @@ def test_a_backup_that_cannot_be_written_leaves_nothing_and_the_store_goes_on(
     assert not (tmp_path / "backup").exists()
     deliver(store, ready(store))
     store.close()
+
+
+def test_a_restored_store_that_is_told_what_came_since_takes_none_of_it_again(
+    tmp_path: Path, store: SqliteKeyStore
+) -> None:
+    open_then, late = ready(store), str(uuid.uuid4())
+    store.backup(tmp_path / "backup")
+    store.close()
+    (tmp_path / "alpha.db").unlink()
+    block = new_block(seed=2)
+    settled = [
+        KeyRecord(
+            Assignment(name, 256, "app", "far", ()), THERE, role, KeyState.DELIVERED, 1e-9, (), "then", "now", "log"
+        )
+        for name, role in ((open_then, Role.MASTER), (late, Role.SLAVE))
+    ]
+    since = Since([BlockRecord(block.block_id, THERE, 9, 1e-10, {"run": "x"}, "then")], settled)
+    done = SqliteKeyStore.restore(tmp_path / "backup", tmp_path / "alpha.db", HERE, since=since)
+    assert (done.blocks_since, done.keys_since) == (1, 2)
+    with open_sqlite(tmp_path, HERE) as again:
+        assert again.ingest(THERE, block, CUT) == 0
+        assert again.block(block.block_id).provenance == {"run": "x"}
+        assert {again.record(name).state for name in (open_then, late)} == {KeyState.DELIVERED}
+        # The other site repeats what it relayed, as it does when it got no answer: the key was handed out already.
+        again.place(THERE, [(settled[1].assignment, bytes(32))], role=Role.SLAVE, epsilon=1e-9, blocks=())
+        with pytest.raises(KeyUnknownError):
+            again.deliver([late], role=Role.SLAVE, sae="far")
+        with pytest.raises(KeyUnknownError):
+            again.place(
+                THERE, [(Assignment(late, 512, "app", "far", ()), bytes(64))], role=Role.SLAVE, epsilon=1e-9, blocks=()
+            )

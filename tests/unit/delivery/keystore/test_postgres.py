@@ -1,10 +1,12 @@
 """The PostgreSQL store keeps the contract of a key store, on a real server."""
 
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -88,20 +90,146 @@ def wait_for(server: str, value: str) -> None:
 
 
 def test_a_lost_connection_ends_the_store_and_loses_nothing(server: str, tmp_path: Path) -> None:
-    import psycopg
-
     store = open_postgres(server, tmp_path, "alpha")
     store.ingest(THERE, new_block(), CUT)
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'faint%'"
-        )
+    end_sessions(server)
     for _ in range(2):
         with pytest.raises(StoreError):
             reserve(store, 256)
     store.close()
     with open_postgres(server, tmp_path, "alpha") as again:
         assert free(again, Pool.OURS) == 45
+
+
+def end_sessions(server: str) -> None:
+    """End every store's session, as a server that stops does."""
+    import psycopg
+
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'faint%'"
+        )
+
+
+def test_a_store_whose_connection_broke_is_taken_up_again_and_seals_under_a_new_epoch(
+    server: str, tmp_path: Path
+) -> None:
+    with open_postgres(server, tmp_path, "alpha") as store:
+        store.ingest(THERE, new_block(), CUT)
+        (key,) = reserve(store, 256)
+        store.acknowledge([key.key_id])
+        before = store.block(key.units[0].block)
+        end_sessions(server)
+        with pytest.raises(StoreError):
+            store.stock()
+        was_usable = store.is_usable
+        for _ in range(2):
+            store.reopen()
+        assert (was_usable, store.is_usable) == (False, True)
+        assert store.block(before.block_id) == before
+        assert len(fetch(store, [key.key_id], Role.MASTER)) == 1
+        store.ingest(THERE, new_block(seed=2), CUT)
+        assert free(store, Pool.OURS) == 44 + 45
+        assert epochs_of(server, tmp_path) == 2
+
+
+def epochs_of(server: str, folder: Path) -> int:
+    """Return how many epochs there are."""
+    import psycopg
+
+    with psycopg.connect(address_of(server, folder, "alpha")) as connection:
+        (found,) = connection.execute("SELECT COUNT(*) FROM epochs").fetchall()
+    return int(found[0])
+
+
+def test_a_store_that_was_closed_is_not_taken_up_again(server: str, tmp_path: Path) -> None:
+    store = open_postgres(server, tmp_path, "alpha")
+    store.close()
+    with pytest.raises(StoreError, match="closed"):
+        store.reopen()
+    open_postgres(server, tmp_path, "alpha").close()
+
+
+def test_a_server_that_comes_back_older_is_refused_until_the_newest_is_back(server: str, tmp_path: Path) -> None:
+    import psycopg
+
+    schema = f"{address_of(server, tmp_path, 'alpha').rpartition('=')[2].rstrip(chr(39))}"
+    with open_postgres(server, tmp_path, "alpha") as store:
+        store.ingest(THERE, new_block(), CUT)
+        end_sessions(server)
+        with pytest.raises(StoreError):
+            store.stock()
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(f"CREATE TABLE old_units AS TABLE {schema}.units".encode())
+            connection.execute(f"CREATE TABLE old_meta AS TABLE {schema}.meta".encode())
+        store.reopen()
+        store.take(THERE, Pool.RESERVE_OURS, 1, use="test")
+        end_sessions(server)
+        with pytest.raises(StoreError):
+            store.stock()
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(f"ALTER TABLE {schema}.meta RENAME TO newest".encode())
+            connection.execute(f"ALTER TABLE old_meta SET SCHEMA {schema}".encode())
+            connection.execute(f"ALTER TABLE {schema}.old_meta RENAME TO meta".encode())
+        with pytest.raises(StoreRolledBackError):
+            store.reopen()
+        with pytest.raises(StoreError):
+            store.take(THERE, Pool.RESERVE_OURS, 1, use="test")
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(f"DROP TABLE {schema}.meta".encode())
+        with pytest.raises(StoreRolledBackError, match="no key store"):
+            store.reopen()
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(f"ALTER TABLE {schema}.newest RENAME TO meta".encode())
+            connection.execute("DROP TABLE old_units")
+        store.reopen()
+        assert free(store, Pool.RESERVE_OURS) == 4
+
+
+def test_a_server_that_does_not_answer_in_time_counts_as_gone(server: str, tmp_path: Path) -> None:
+    import psycopg
+
+    address = address_of(server, tmp_path, "alpha")
+    with (
+        PostgresKeyStore.open(
+            address, "alpha", master_key(tmp_path, "alpha"), anchor=tmp_path / "alpha.anchor", answer_within_s=0.2
+        ) as store,
+        psycopg.connect(address) as other,
+    ):
+        other.execute("LOCK TABLE lots IN ACCESS EXCLUSIVE MODE")
+        start = time.monotonic()
+        with pytest.raises(StoreError):
+            store.stock()
+        assert time.monotonic() - start < 10
+        assert not store.is_usable
+        other.rollback()
+        store.reopen()
+        assert store.stock() == {}
+
+
+def test_a_session_that_was_left_behind_does_not_keep_its_own_process_out(server: str, tmp_path: Path) -> None:
+    with open_postgres(server, tmp_path, "alpha") as store:
+        database = store._server
+        # As a line that broke: here it is gone, and the server knows nothing of it.
+        left_behind = database._connection
+        database._connection = SimpleNamespace(close=lambda: None)  # type: ignore[assignment]
+        database._is_usable = False
+        store.reopen()
+        assert store.stock() == {}
+        left_behind.close()
+
+
+def test_a_schema_that_is_not_there_is_said(server: str, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="there is no schema"):
+        PostgresKeyStore.open(
+            f"{server} options='-c search_path=nowhere'", "alpha", master_key(tmp_path, "alpha"), anchor=tmp_path / "a"
+        )
+
+
+def test_a_server_that_takes_no_writes_is_refused(server: str, tmp_path: Path) -> None:
+    address = address_of(server, tmp_path, "alpha").rstrip("'") + " -c default_transaction_read_only=on'"
+    with pytest.raises(StoreError, match="takes no writes"):
+        PostgresKeyStore.open(address, "alpha", master_key(tmp_path, "alpha"), anchor=tmp_path / "a")
 
 
 def test_connections_lost_at_random_hand_out_no_key_twice(server: str, tmp_path: Path) -> None:

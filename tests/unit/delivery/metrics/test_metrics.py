@@ -204,6 +204,7 @@ def test_gauges_are_those_of_the_moment_of_the_scrape(metrics: Metrics, tmp_path
     assert found['peer_up{peer="c"}'] == 0
     assert found["audit_chain_ok"] == 1
     assert found["selftest_ok"] == 0
+    assert found["store_up"] == 1
     assert found["disk_size_bytes"] >= found["disk_free_bytes"] > 0
 
 
@@ -218,6 +219,7 @@ def test_a_broken_store_leaves_the_other_numbers(metrics: Metrics, tmp_path: str
     sampling.require_audit = fail
     sampling.render()
     assert values(metrics)["audit_chain_ok"] == 0
+    assert values(metrics)["store_up"] == 0
 
 
 def test_steps_of_the_wall_clock_are_counted_and_slow_drift_is_not() -> None:
