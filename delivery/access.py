@@ -8,7 +8,7 @@ action that the table does not name is denied.
 Two actions can undo a site's security for good, so two persons must want them: destroying all keys, and changing whom
 the site trusts. `TwoPersonRule` keeps the first person's wish for a while, for a second one to confirm.
 
-Sources: ISO/IEC 19790:2012, 7.4 (roles, services and authentication); Common Criteria part 2 (2022), FMT_SMR, FMT_MOF.
+Sources: ISO/IEC 19790:2012, roles, services and authentication; Common Criteria part 2, FMT_SMR and FMT_MOF.
 """
 
 import threading
@@ -168,6 +168,17 @@ def identity_of_user(uid: int) -> Identity:
     return Identity(f"user:{user.pw_name}", roles_of_groups(names))
 
 
+def name_of_user() -> str:
+    """Return what the audit log calls the user of this process."""
+    import os
+    import pwd
+
+    try:
+        return f"user:{pwd.getpwuid(os.getuid()).pw_name}"
+    except KeyError:
+        return f"user:{os.getuid()}"
+
+
 def roles_of_groups(groups: Iterable[str], mapping: Mapping[str, Role] = UNIX_GROUPS) -> frozenset[Role]:
     """Return the roles of somebody who is a member of ``groups``."""
     return frozenset(mapping[name] for name in groups if name in mapping)
@@ -195,7 +206,8 @@ def require(action: Action, identity: Identity) -> None:
 def require_of_user(action: Action) -> None:
     """Let the user of this process do an action, on a machine where the groups of `UNIX_GROUPS` are in use.
 
-    Where none of them exists, no roles were given out, and the permissions of files decide alone.
+    Of an action that takes two persons the user may be one; whoever carries it out looks for the other. Where no group
+    exists, no roles were given out, and the permissions of files decide alone.
 
     Raises
     ------
@@ -205,8 +217,13 @@ def require_of_user(action: Action) -> None:
     import grp
     import os
 
-    if any(group.gr_name in UNIX_GROUPS for group in grp.getgrall()):
-        require(action, identity_of_user(os.getuid()))
+    if not any(group.gr_name in UNIX_GROUPS for group in grp.getgrall()):
+        return
+    identity = identity_of_user(os.getuid())
+    if action not in SECOND_PERSON:
+        require(action, identity)
+    elif not identity.roles & (MATRIX[action] | SECOND_PERSON[action]):
+        raise _denied(action, identity)
 
 
 class TwoPersonRule:

@@ -24,6 +24,8 @@ class Event(StrEnum):
     LEDGERS_COMPARED = "ledgers_compared"
     ACCESS_DENIED = "access_denied"
     ENROLLED = "enrolled"
+    REVOKED = "revoked"
+    TRUST_CHANGED = "trust_changed"
     ZEROIZED = "zeroized"
     BACKUP = "backup"
     CONFIG_CHANGED = "config_changed"

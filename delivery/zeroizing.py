@@ -15,15 +15,23 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from faintlink.core.errors import AccessDeniedError, AuditError, ConfigError
 from faintlink.delivery.access import CONFIRM_WITHIN_S, Action, Identity, TwoPersonRule, identity_of_user
-from faintlink.delivery.keystore.store import KeyStore
 from faintlink.delivery.witness import Event, Fact, Witness
 
 _log = logging.getLogger(__name__)
 _SUFFIX = ".zeroize"
 _SHARED = stat.S_IWGRP | stat.S_IWOTH
+
+
+class Zeroizable(Protocol):
+    """A key store, or what is left of one."""
+
+    def zeroize(self) -> None:
+        """Destroy every wrapping key, so that nothing in the store or in any copy of it can be read again."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +134,7 @@ def two_persons(
     )
 
 
-def zeroize(store: KeyStore, witness: Witness, *, persons: tuple[Identity, Identity]) -> bool:
+def zeroize(store: Zeroizable, witness: Witness, *, persons: tuple[Identity, Identity]) -> bool:
     """Destroy all keys of a store and return whether that could be noted.
 
     Raises

@@ -88,15 +88,19 @@ class Load:
     async def fetch(self, session: aiohttp.ClientSession, url: str, names: list[str]) -> bool:
         """Fetch the other halves, asking again while the site is away."""
         for _ in range(100):
-            before = self.history.broken + self.history.refused
+            before = self._in_vain()
             fetched = await self._ask(session, f"{url}/dec_keys", {"key_IDs": [{"key_ID": name} for name in names]})
             if fetched is not None:
                 self.history.keep(self.history.slave, fetched)
                 return True
-            if self.history.broken + self.history.refused == before:
+            if self._in_vain() == before:
                 return False
             await asyncio.sleep(0.1)
         return False
+
+    def _in_vain(self) -> int:
+        """Return how many requests may succeed when they are made again."""
+        return self.history.broken + self.history.refused + self.history.answers["dec_keys 503"]
 
     async def _ask(self, session: aiohttp.ClientSession, url: str, body: Any) -> Any:
         try:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,15 @@ import yaml
 
 from faintlink.core.errors import PeerUnavailableError
 from faintlink.core.records import SecretKey
-from faintlink.delivery.kme.admin import ask as ask_admin
-from faintlink.delivery.kme.config import FILE_NAME
+from faintlink.delivery.keystore.store import KeyStore
+from faintlink.delivery.kme.asking import ask as ask_admin
+from faintlink.delivery.kme.config import FILE_NAME, load_kme
 from faintlink.delivery.kme.provision import Plan, make_sites
+from faintlink.delivery.kme.stores import opened_store
 from faintlink.postprocess.keystore import FileKeyStore
 from tests.kme_load import OTHER, Load
 from tests.unit.delivery.kme.sites import FAST, SITES, application_context, change, free_ports, set_ports
+from tests.unit.delivery.ledger.sites import Pair
 
 _SERVE = (
     "import sys; from faintlink.core.log import configure; configure(0); "
@@ -72,6 +76,16 @@ class Processes:
             process.terminate()
         for process in self.running.values():
             process.wait(20)
+
+    def check_stores(self) -> int:
+        """Assert that the stopped sites' stores agree, and return how many keys wait in them for ever."""
+        with ExitStack() as stack:
+            stores: dict[str, KeyStore] = {
+                site: stack.enter_context(opened_store(folder, load_kme(folder)))
+                for site, folder in self.folders.items()
+            }
+            Pair(stores).check_agreement()
+            return sum(len(store.waiting(OTHER[site])) for site, store in stores.items())
 
     def log(self) -> str:
         """Return the ends of both logs."""

@@ -105,7 +105,9 @@ def lock(path: Path) -> int:
     except BlockingIOError:
         owner = os.read(handle, 32).decode("ascii", "replace").strip() or "unknown"
         os.close(handle)
-        raise AuditError(f"process {owner} has the audit log open", hint="one process owns a site's log") from None
+        raise AuditError(
+            f"process {owner} has the audit log open", hint="one process owns a site's log", is_held=True
+        ) from None
     except BaseException:
         os.close(handle)
         raise

@@ -41,7 +41,8 @@ def _destroy(folder: Path, persons: "tuple[Identity, Identity]") -> bool:
 
     from faintlink.core.errors import AuditError
     from faintlink.delivery.kme.config import load_kme
-    from faintlink.delivery.kme.running import opened_audit, opened_store
+    from faintlink.delivery.kme.noting import opened_audit
+    from faintlink.delivery.kme.stores import opened_to_destroy
     from faintlink.delivery.witness import SilentWitness, Witness
     from faintlink.delivery.zeroizing import zeroize as destroy
 
@@ -54,4 +55,4 @@ def _destroy(folder: Path, persons: "tuple[Identity, Identity]") -> bool:
         except AuditError as error:
             click.echo(f"the audit log cannot be opened: {error.message}", err=True)
             has_log = False
-        return destroy(stack.enter_context(opened_store(folder, config)), witness, persons=persons) and has_log
+        return destroy(stack.enter_context(opened_to_destroy(folder, config)), witness, persons=persons) and has_log

@@ -29,6 +29,7 @@ from faintlink.delivery.selftest.known_answers import try_all, vectors
 from faintlink.delivery.selftest.source import FALSE_ALARM, HealthTestedEntropy
 
 FORMAT = "faintlink-evidence/1"
+_READ: Final = "read"
 _PUBLIC_SUFFIXES: Final = {".yaml", ".crt", ".crl", ".pub"}
 """Files of a site that are hashed; keys and stores are not even read."""
 
@@ -193,9 +194,15 @@ def _usage(sources: Sources, found: list[Usage]) -> dict[str, Any]:
     if sources.store is not None:
         usage, store = _with_store(usage, sources.store)
     found.append(usage)
+    untraced = usage.untraced
+    # What neither the log nor a store that could not be read tells is no fault yet.
+    is_traced = not untraced or (False if store["store"] == _READ else None)
     return {
-        "is_good": None if "untraced" not in store else not store["untraced"],
+        "is_good": False if usage.unlike else is_traced,
         "keys": len(usage.keys),
+        "untraced": len(untraced),
+        "delivered_and_not_traced_to_blocks": untraced[:100],
+        "log_and_store_differ": list(usage.unlike[:100]),
         "facts": dict(usage.facts),
         "blocks": [asdict(block) for block in usage.blocks.values()],
         **store,
@@ -204,12 +211,10 @@ def _usage(sources: Sources, found: list[Usage]) -> dict[str, Any]:
 
 def _with_store(usage: Usage, path: Path) -> tuple[Usage, dict[str, Any]]:
     try:
-        usage = with_store(usage, path)
+        return with_store(usage, path), {"store": _READ}
     except StoreError as error:
-        # A running site holds its store: what the log tells stands by itself.
+        # A running site holds its store: the log tells of blocks and epsilons too.
         return usage, {"store": f"not read: {error.message}", "hint": error.hint}
-    untraced = usage.untraced
-    return usage, {"store": "read", "untraced": len(untraced), "delivered_and_not_traced_to_blocks": untraced[:100]}
 
 
 def _epsilon(usage: list[Usage]) -> dict[str, Any]:

@@ -57,10 +57,28 @@ def page(pack: Pack) -> str:
 
 def _families() -> Markup:
     rows: list[list[Child]] = [
-        [one.family, one.area, one.asked, str(one.standing), ", ".join(one.sections), bullets(one.tests), one.note]
+        [
+            one.family,
+            one.area,
+            one.asked,
+            str(one.standing),
+            ", ".join(one.sections),
+            bullets(one.tests),
+            one.note,
+            one.checked,
+        ]
         for one in FAMILIES
     ]
-    head = ("Common Criteria", "ISO/IEC 19790, FIPS 140-3", "asked", "standing", "sections", "tests", "note")
+    head = (
+        "Common Criteria",
+        "ISO/IEC 19790, FIPS 140-3",
+        "asked",
+        "standing",
+        "sections",
+        "tests",
+        "note",
+        "names checked",
+    )
     note = "Families as ISO/IEC 23837-1 and ETSI GS QKD 016 use them; a map by family, not a claim."
     return join((tag("h2", "Requirement families"), tag("p", note, class_="faint"), table(head, rows)))
 

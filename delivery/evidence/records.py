@@ -4,6 +4,7 @@ Only tables that hold no material are read. An auditor needs permission to read 
 """
 
 import json
+import math
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
@@ -31,19 +32,29 @@ def with_store(usage: Usage, database: Path) -> Usage:
     StoreError
         It cannot be read now, because a running site holds it or for another reason, or is of another format.
     """
-    keys = dict(usage.keys)
+    keys, unlike = dict(usage.keys), []
     try:
         with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True, timeout=0.2)) as connection:
             _require_format(connection, database)
             for key_id, state, bits, epsilon, blocks in connection.execute(_KEYS):
                 key = keys.setdefault(key_id, KeyUse(key_id))
-                key.state, key.bits, key.epsilon, key.blocks = state, bits, epsilon, tuple(json.loads(blocks))
+                made_of = tuple(json.loads(blocks))
+                if _is_unlike(key, epsilon, made_of):
+                    unlike.append(key_id)
+                key.state, key.bits, key.epsilon, key.blocks = state, bits, epsilon, made_of
     except (sqlite3.Error, ValueError) as error:
         raise StoreError(
             f"the records of {database} cannot be read: {error}",
-            hint="stop the site for a moment",
+            hint="while a site runs the audit log tells the same; or stop the site for a moment",
         ) from error
-    return replace(usage, keys=keys)
+    return replace(usage, keys=keys, unlike=tuple(unlike))
+
+
+def _is_unlike(key: KeyUse, epsilon: float, blocks: tuple[str, ...]) -> bool:
+    """Return whether the log told something else of a key's origin; of a relayed key it names no blocks."""
+    if not key.blocks or key.epsilon is None:
+        return False
+    return set(key.blocks) != set(blocks) or not math.isclose(key.epsilon, epsilon, rel_tol=1e-9)
 
 
 def _require_format(connection: sqlite3.Connection, database: Path) -> None:

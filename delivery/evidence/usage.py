@@ -1,17 +1,24 @@
 """What became of each key, as the audit log tells it: one record per key, without a bit of it.
 
-A fact is noted before it happens, so that one delivery that failed and was tried again is noted twice. Which blocks a
-key was made of, and its epsilon, stand in the store's records; `faintlink.delivery.evidence.records` adds them.
+A fact is noted before it happens, so that one delivery that failed and was tried again is noted twice. What a key was
+made of is noted when it is promised, and the epsilon of each block when it comes in: a key's own is their sum, as in
+the store, or what the relay noted. So the log alone tells everything while a running site holds its store; where the
+store can be read, `faintlink.delivery.evidence.records` puts its records beside.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from faintlink.delivery.audit.records import Record
 from faintlink.delivery.witness import Event
 
 _OWN_NAMES = {"block_id", "peer", "bits", "epsilon"}
+_SETTLED: Final[Mapping[str, str]] = {Event.KEYS_DELIVERED: "delivered", Event.KEYS_VOIDED: "void"}
+_STATES: Final[Mapping[str, str]] = {Event.KEYS_RESERVED: "reserved", Event.KEYS_ASSIGNED: "ready", **_SETTLED}
+_ROLES: Final[Mapping[str, str]] = {Event.KEYS_RESERVED: "master", Event.KEYS_ASSIGNED: "slave"}
+_AT_THE_ENDS: Final[Mapping[str, str]] = {"arrived": "master", "taken in": "slave"}
+"""What the relay says at a route's two ends; a site on the way keeps nothing of a key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +40,22 @@ class KeyUse:
     key_id: str
     steps: list[Step] = field(default_factory=list)
     epsilon: float | None = None
-    """Of the key's material; None where the store was not read."""
+    """Of the key's material; None where neither log nor store tells it."""
     blocks: tuple[str, ...] = ()
     """Distilled blocks that it was made of."""
     bits: int | None = None
     state: str = ""
+    role: str = ""
+    """Of this site: ``master`` or ``slave``."""
+    peer: str = ""
+    """The other site."""
+    master: str = ""
+    slave: str = ""
+
+    @property
+    def settled(self) -> Step | None:
+        """The last fact that it was handed out or given up."""
+        return next((step for step in reversed(self.steps) if step.event in _SETTLED), None)
 
     def as_data(self) -> dict[str, Any]:
         """Return it for JSON."""
@@ -48,6 +66,10 @@ class KeyUse:
         return {
             "key_id": self.key_id,
             "state": self.state,
+            "role": self.role,
+            "peer": self.peer,
+            "master": self.master,
+            "slave": self.slave,
             "bits": self.bits,
             "epsilon": self.epsilon,
             "blocks": list(self.blocks),
@@ -65,6 +87,7 @@ class BlockOrigin:
     epsilon: float
     provenance: Mapping[str, str]
     """Run, hashes of its file and configuration, program version: whatever the node said."""
+    utc: str
     record: int
     """Number of the fact in the audit log."""
 
@@ -78,6 +101,8 @@ class Usage:
     blocks: Mapping[str, BlockOrigin]
     facts: Mapping[str, int]
     """Number of facts by kind."""
+    unlike: tuple[str, ...] = ()
+    """Keys of which log and store tell different blocks or epsilons."""
 
     @property
     def epsilon_of_blocks(self) -> float:
@@ -108,8 +133,34 @@ def gather(log: Iterable[Record]) -> Usage:
         named = record.about.get("key_ids")
         for key_id in named if isinstance(named, list) else ():
             step = Step(record.utc, record.event, record.subject, str(record.about.get("role", "")), record.n)
-            keys.setdefault(key_id, KeyUse(key_id)).steps.append(step)
+            key = keys.setdefault(key_id, KeyUse(key_id))
+            key.steps.append(step)
+            _learn(key, record)
+    for key in keys.values():
+        # What the relay noted is the sum over its hops, blocks of other sites included.
+        if key.epsilon is None and key.blocks and all(name in blocks for name in key.blocks):
+            key.epsilon = sum(blocks[name].epsilon for name in key.blocks)
     return Usage(keys, blocks, facts)
+
+
+def _learn(key: KeyUse, record: Record) -> None:
+    """Add to a key what a fact tells of it."""
+    about = record.about
+    if record.event in _SETTLED or key.state not in _SETTLED.values():
+        # A promise is noted beside other work, and may stand behind what became of it.
+        key.state = _STATES.get(record.event, key.state)
+    key.role = _ROLES.get(record.event, key.role)
+    if record.event == Event.KEYS_DELIVERED:
+        key.role = str(about.get("role", key.role))
+    elif record.event == Event.KEYS_RELAYED and (role := _AT_THE_ENDS.get(str(about.get("what")))):
+        key.role, key.state = role, key.state if key.state in _SETTLED.values() else "ready"
+        key.epsilon = about.get("epsilon")
+    key.blocks = tuple(about.get("blocks", key.blocks))
+    key.bits = about.get("bits", key.bits)
+    key.master, key.slave = about.get("master", key.master), about.get("slave", key.slave)
+    if route := about.get("route"):
+        key.peer = route[0] if key.role == "slave" else route[-1]
+    key.peer = about.get("peer", key.peer)
 
 
 def _origin(record: Record) -> BlockOrigin:
@@ -120,6 +171,7 @@ def _origin(record: Record) -> BlockOrigin:
         bits=int(about.get("bits", 0)),
         epsilon=float(about.get("epsilon", 0.0)),
         provenance={name: str(value) for name, value in about.items() if name not in _OWN_NAMES},
+        utc=record.utc,
         record=record.n,
     )
 

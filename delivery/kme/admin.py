@@ -2,25 +2,31 @@
 
 import json
 import os
-import socket
 import time
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
 
-from faintlink.core.errors import ConfigError, FaintlinkError, PeerUnavailableError
+from faintlink.core.errors import AuditError, ConfigError, FaintlinkError
 from faintlink.delivery.keystore.model import Pool, Stock
+from faintlink.delivery.keystore.sql_store import SqlKeyStore
+from faintlink.delivery.kme.approving import apply
+from faintlink.delivery.kme.asking import socket_path
+from faintlink.delivery.kme.backing import write
 from faintlink.delivery.kme.peers import PeerLine
 from faintlink.delivery.kme.site import Site
+from faintlink.delivery.witness import Event, Fact
 
-_LONGEST = 100
-"""Bytes of a path that every system takes for a Unix socket."""
+_TOLD: Final = frozenset({Event.ENROLLED, Event.REVOKED})
+"""What commands may have noted; everything else the site notes of its own accord."""
 
 
 async def serve_admin(site: Site) -> web.AppRunner:
-    """Answer ``GET /status`` and ``POST /compare``; the caller cleans the runner up.
+    """Answer ``GET /status``, ``POST /compare``, ``/note``, ``/backup`` and ``/trust``.
+
+    The caller cleans the runner up.
 
     Raises
     ------
@@ -30,6 +36,9 @@ async def serve_admin(site: Site) -> web.AppRunner:
     app = web.Application()
     app.router.add_get("/status", partial(_status, site))
     app.router.add_post("/compare", partial(_compare, site))
+    app.router.add_post("/note", partial(_note, site))
+    app.router.add_post("/backup", partial(_back_up, site))
+    app.router.add_post("/trust", partial(_trust, site))
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     path = socket_path(site.folder, site.config.admin_socket)
@@ -43,20 +52,6 @@ async def serve_admin(site: Site) -> web.AppRunner:
     finally:
         os.umask(before)
     return runner
-
-
-def socket_path(folder: Path, name: str) -> Path:
-    """Return where the socket is.
-
-    Raises
-    ------
-    ConfigError
-        Its path is too long for one.
-    """
-    path = (folder / name).absolute()
-    if len(os.fsencode(path)) > _LONGEST:
-        raise ConfigError(f"{path} is too long for a socket", hint="name a shorter admin_socket, such as /run/kme.sock")
-    return path
 
 
 async def report(site: Site) -> dict[str, Any]:
@@ -104,24 +99,49 @@ async def _compare(site: Site, _: web.Request) -> web.Response:
     return web.json_response(await report(site))
 
 
-def ask(folder: Path, name: str, request: str = "GET /status", *, within_s: float = 10.0) -> dict[str, Any]:
-    """Return what a running site answers to ``request``.
-
-    Raises
-    ------
-    PeerUnavailableError
-        It does not run, or does not answer.
-    """
-    path = socket_path(folder, name)
+async def _note(site: Site, request: web.Request) -> web.Response:
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
-            line.settimeout(within_s)
-            line.connect(str(path))
-            line.sendall(f"{request} HTTP/1.0\r\nHost: kme\r\nContent-Length: 0\r\n\r\n".encode())
-            answer = b"".join(iter(lambda: line.recv(1 << 16), b""))
-        answered: dict[str, Any] = json.loads(answer.partition(b"\r\n\r\n")[2])
-    except (OSError, ValueError) as error:
-        raise PeerUnavailableError(
-            f"the site in {folder} does not answer: {error}", hint=f"start it with `faintlink kme serve {folder}`"
-        ) from None
-    return answered
+        said = json.loads(await request.read())
+        fact = Fact(Event(said["event"]), str(said["subject"]), dict(said["about"]))
+        if fact.event not in _TOLD:
+            raise ValueError(f"{fact.event} is not told from outside")
+    except (ValueError, TypeError, KeyError) as error:
+        return _refusal(400, ConfigError(f"this cannot be noted: {error}", hint="use commands of the site's version"))
+    try:
+        await site.thread.run(partial(site.parts.witness.note, fact))
+    except FaintlinkError as error:
+        return _refusal(503, error)
+    return web.json_response({})
+
+
+async def _back_up(site: Site, request: web.Request) -> web.Response:
+    store, witness = site.parts.store, site.parts.witness
+    try:
+        said = json.loads(await request.read())
+        to, by = Path(said["to"]), str(said["by"])
+        if not isinstance(store, SqlKeyStore) or not to.is_absolute():
+            raise ValueError("the store keeps no records, or no whole path is named")
+        done = await site.thread.run(partial(write, store, witness, to, by=by))
+    except (ValueError, TypeError, KeyError) as error:
+        return _refusal(400, ConfigError(f"there is no backup: {error}", hint="use commands of the site's version"))
+    except FaintlinkError as error:
+        return _refusal(503 if isinstance(error, AuditError) else 409, error)
+    return web.json_response({"rows": done.rows, "sha256": done.sha256})
+
+
+async def _trust(site: Site, request: web.Request) -> web.Response:
+    try:
+        said = json.loads(await request.read())
+        change, approvals = str(said["change"]).encode(), [str(one).encode() for one in said["approvals"]]
+        done = await site.thread.run(partial(apply, site.folder, site.parts.witness, change, approvals))
+    except (ValueError, TypeError, KeyError) as error:
+        if isinstance(error, FaintlinkError):
+            return _refusal(400, error)
+        return _refusal(400, ConfigError(f"this is no change: {error}", hint="use commands of the site's version"))
+    except FaintlinkError as error:
+        return _refusal(503 if isinstance(error, AuditError) else 409, error)
+    return web.json_response({"officers": done.officers, "changes": done.changes})
+
+
+def _refusal(status: int, error: FaintlinkError) -> web.Response:
+    return web.json_response({"message": error.message, "hint": error.hint}, status=status)

@@ -2,7 +2,7 @@
 
 import ssl
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -12,6 +12,8 @@ from faintlink.core.errors import ConfigError
 from faintlink.delivery.etsi014.settings import Api014Settings
 from faintlink.delivery.keystore.model import Cut
 from faintlink.delivery.kme.foreign_config import ForeignDevice
+from faintlink.delivery.kme.officers_config import Officers
+from faintlink.delivery.kme.store_config import PostgresStore
 from faintlink.delivery.ledger.messages import SaeName, SiteName
 
 FORMAT = "faintlink.kme/1"
@@ -102,10 +104,14 @@ class Timing(StrictModel):
 class KmeConfig(StrictModel):
     """The whole of ``kme.yaml``."""
 
+    described_in: ClassVar[str] = "docs/reference/kme-config.md"
+
     format: Literal["faintlink.kme/1"]
     site: SiteName
     store: str = "store"
     """Folder of the key store and its master key."""
+    postgres: PostgresStore | None = None
+    """Database that holds the keys instead of a file in that folder."""
     audit: str = "audit"
     """Folder of the audit log."""
     applications: Listener
@@ -113,6 +119,10 @@ class KmeConfig(StrictModel):
     own: dict[SaeName, Urn]
     """This site's applications, and whom their certificates name."""
     peers: Annotated[tuple[PeerSite, ...], Field(min_length=1)]
+    officers: Officers | None = None
+    """Crypto officers, of whom two must approve every change of whom the site trusts."""
+    two_persons: bool | None = None
+    """Whether they must; without it, where officers are named or the certificates are not of the development kind."""
     api: Api014Settings = Api014Settings()
     timing: Timing = Timing()
     network: str | None = None

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from faintlink.core.errors import FaintlinkError, PeerUnavailableError
+from faintlink.core.errors import FaintlinkError, PeerUnavailableError, StoreError
 from faintlink.delivery.keystore.store import KeyStore
 from faintlink.delivery.kme.config import Timing
 from faintlink.delivery.kme.worker import StoreThread
@@ -194,6 +194,10 @@ class PeerLine:
 
     def down(self, error: FaintlinkError) -> None:
         """Note that the other site is not available; nothing is promised until it is."""
+        if isinstance(error, StoreError):
+            # This site's own: it says nothing of the other, and applications are told what is wrong as they ask.
+            _log.error("ledgers are not compared with %s: %s", self.name, error.message)
+            return
         if self.state.is_up or error.message != self.state.problem:
             _log.warning("%s is not available: %s", self.name, error.message)
         self._failures += 1

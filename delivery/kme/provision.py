@@ -8,27 +8,36 @@
             kme.yaml         its configuration
             tls/             its certificates, both authorities' certificates and lists of revoked ones
             applications/    one folder per enrolled application, to be carried to it
+            audit/           its audit log, which begins with who was enrolled
+
+Whoever is enrolled is noted in the site's audit log before the site can let them in.
 """
 
+import logging
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from faintlink.core.config.loader import parse_yaml
-from faintlink.core.errors import ConfigError
-from faintlink.delivery.kme.config import FILE_NAME, FORMAT, KmeConfig, load_kme
+from faintlink.core.errors import ConfigError, DeliveryError
+from faintlink.delivery.access import name_of_user
+from faintlink.delivery.kme import config_text
+from faintlink.delivery.kme.config import FILE_NAME, FORMAT, load_kme
+from faintlink.delivery.kme.noting import noting
+from faintlink.delivery.kme.trust import require_one_person
 from faintlink.delivery.ledger.messages import SaeName, SiteName
-from faintlink.delivery.pki.authority import DAYS, Authority, make_folder
+from faintlink.delivery.pki.authority import DAYS, Authority, fingerprint, make_folder, require_free
+from faintlink.delivery.witness import Event, Fact
 
+_log = logging.getLogger(__name__)
 FIRST_PORT = 8443
 _KINDS = ("applications", "peers")
 _LISTENERS = {"applications": "applications", "sites": "peers"}
 """Authority of each listener."""
+_AGAIN = "revoke it first, and remove its folder"
 _NAMES = {"site": TypeAdapter(SiteName), "application": TypeAdapter(SaeName)}
 
 
@@ -110,7 +119,14 @@ def _make_site(folder: Path, site: str, plan: Plan, authorities: Mapping[str, Au
         issued.write(tls, kind)
         shutil.copy(authority.certificate_file, tls / f"{kind}-authority.crt")
         shutil.copy(authority.crl_file, tls / f"{kind}.crl")
-    _write_config(folder, _config(site, plan))
+    text = config_text.text_of(_config(site, plan))
+    config = config_text.parsed(text, folder)
+    trusted = fingerprint(authorities["peers"].certificate_file.read_bytes())
+    with noting(folder, config) as witness:
+        for peer in config.peers:
+            about = {"kind": "site", "name": peer.name, "urn": peer.urn, "authority": trusted}
+            witness.note(Fact(Event.ENROLLED, name_of_user(), about))
+    config_text.put(folder, text)
     return folder
 
 
@@ -178,25 +194,35 @@ def enroll(folder: Path, name: str, *, ca: Path | None = None, days: int = DAYS)
         The name is no name, is taken, or there is no authority.
     RunExistsError
         It was enrolled before.
+    AuditError
+        It cannot be noted; nothing was changed.
+    AccessDeniedError
+        It takes two persons at this site.
     """
     _require_name("application", name)
     config = load_kme(folder)
     if name in config.own or config.peer_of(name):
         raise ConfigError(f"there is an application {name!r} already", hint="choose another name")
+    require_one_person(folder, config)
     authority = Authority(ca or folder.parent / "ca", "applications")
     urn = f"urn:faintlink:sae:{name}"
     issued = authority.issue(urn, days=days)
-    bundle = make_folder(folder / "applications" / name, hint="revoke it first, and remove its folder")
+    bundle = folder / "applications" / name
+    about = {"kind": "application", "name": name, "urn": urn, "certificate": fingerprint(issued.certificate)}
+    with noting(folder, config) as witness:
+        require_free(bundle, hint=_AGAIN)
+        witness.note(Fact(Event.ENROLLED, name_of_user(), about))
+        make_folder(bundle, hint=_AGAIN)
     issued.write(bundle, "client")
     shutil.copy(authority.certificate_file, bundle / "authority.crt")
-    _change(folder, lambda data: data["own"].update({name: urn}))
+    config_text.put(folder, config_text.changed(folder, lambda data: data["own"].update({name: urn})))
     for other in neighbours(folder):
-        _change(other, lambda data: _behind(data, config.site).append(name))
+        config_text.put(other, config_text.changed(other, lambda data: _behind(data, config.site).append(name)))
     return bundle
 
 
-def revoke(folder: Path, name: str, *, ca: Path | None = None) -> list[Path]:
-    """Revoke an application's certificate and return the lists that were renewed.
+def revoke(folder: Path, name: str, *, ca: Path | None = None) -> bool:
+    """Revoke an application's certificate, put the new list into force, and return whether that could be noted.
 
     Raises
     ------
@@ -208,13 +234,22 @@ def revoke(folder: Path, name: str, *, ca: Path | None = None) -> list[Path]:
     if name not in config.own or not certificate.is_file():
         raise ConfigError(f"no application {name!r} is enrolled in {folder}", hint="look into its kme.yaml")
     authority = Authority(ca or folder.parent / "ca", "applications")
+    about = {"kind": "application", "name": name, "certificate": fingerprint(certificate.read_bytes())}
+    is_noted = True
+    try:
+        with noting(folder, config) as witness:
+            witness.note(Fact(Event.REVOKED, name_of_user(), about))
+    except DeliveryError as error:
+        # Somebody who must go has to go above all when something is wrong with the site.
+        _log.critical("revoking %s is not noted: %s", name, error.message)
+        is_noted = False
     authority.revoke(certificate.read_bytes())
     # No other site ever sees an application's certificate: this site's list is the one that counts.
     target = folder / config.applications.revoked
     fresh = target.with_suffix(".new")
     shutil.copy(authority.crl_file, fresh)
     fresh.replace(target)
-    return [target]
+    return is_noted
 
 
 def neighbours(folder: Path) -> list[Path]:
@@ -226,23 +261,6 @@ def neighbours(folder: Path) -> list[Path]:
 def _behind(data: dict[str, Any], site: str) -> list[str]:
     names: list[str] = next(peer["applications"] for peer in data["peers"] if peer["name"] == site)
     return names
-
-
-def _change(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
-    path = folder / FILE_NAME
-    data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    change(data)
-    _write_config(folder, data)
-
-
-def _write_config(folder: Path, data: dict[str, Any]) -> None:
-    text = "# Of faintlink kme; docs/reference/kme-config.md describes every field.\n"
-    text += yaml.safe_dump(data, sort_keys=False)
-    parse_yaml(text, KmeConfig, str(folder / FILE_NAME))
-    # A server that reads it again must find the old text or the new one.
-    fresh = folder / f"{FILE_NAME}.new"
-    fresh.write_text(text, encoding="utf-8")
-    fresh.replace(folder / FILE_NAME)
 
 
 def _require_name(what: str, name: str) -> None:

@@ -9,26 +9,29 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from aiohttp import web
 
-from faintlink.core.errors import ConfigError, FaintlinkError, SelfTestError
+from faintlink.core.errors import FaintlinkError, SelfTestError
 from faintlink.core.service_manager import Notifier
 from faintlink.delivery.audit.log import AuditLog
-from faintlink.delivery.audit.signing import AuditKey
-from faintlink.delivery.audit.site import ANCHORS_FILE, KEY_FILE, LOG_FOLDER
 from faintlink.delivery.etsi014.pool_link import POOL_PATH
 from faintlink.delivery.health import serve_monitoring
-from faintlink.delivery.keystore.sealing import FileMasterKey
-from faintlink.delivery.keystore.sqlite import SqliteKeyStore
+from faintlink.delivery.keystore.postgres import PostgresKeyStore
+from faintlink.delivery.keystore.sql_store import SqlKeyStore
 from faintlink.delivery.keystore.store import KeyStore
 from faintlink.delivery.kme.admin import serve_admin
+from faintlink.delivery.kme.changes import note_change
 from faintlink.delivery.kme.config import KmeConfig, load_kme
 from faintlink.delivery.kme.foreign import ForeignDesk
 from faintlink.delivery.kme.node_folder import NodeFolder
+from faintlink.delivery.kme.noting import opened_audit
 from faintlink.delivery.kme.peers import PeerLine
-from faintlink.delivery.kme.site import Parts, Site
+from faintlink.delivery.kme.site import Beside, Parts, Site
+from faintlink.delivery.kme.stores import keep_open, opened_store
+from faintlink.delivery.kme.trust import require_in_force
 from faintlink.delivery.metrics.feeding import count_answer
 from faintlink.delivery.metrics.site import SiteMonitor
 from faintlink.delivery.selftest.gate import SelfTestGate
@@ -54,33 +57,6 @@ class GatedWitness:
         self._log.note(fact)
 
 
-@contextmanager
-def opened_store(folder: Path, config: KmeConfig) -> Iterator[SqliteKeyStore]:
-    """Open the site's key store, made with its master key where neither is there yet."""
-    place = folder / config.store
-    place.mkdir(exist_ok=True, mode=_PRIVATE)
-    key, database = FileMasterKey(place / "master.key"), place / "keys.db"
-    if not key.path.exists() and not database.exists():
-        FileMasterKey.create(key.path)
-    with SqliteKeyStore.open(database, config.site, key) as store:
-        yield store
-
-
-@contextmanager
-def opened_audit(folder: Path, config: KmeConfig) -> Iterator[AuditLog]:
-    """Open the site's audit log, made with its key where neither is there yet."""
-    place = folder / config.audit
-    place.mkdir(exist_ok=True, mode=_PRIVATE)
-    path, records = place / KEY_FILE, place / LOG_FOLDER
-    key = AuditKey.open(path) if path.exists() or records.exists() else AuditKey.create(path)
-    anchors = folder / config.anchors if config.anchors else place / ANCHORS_FILE
-    log = AuditLog(records, key, anchors=anchors, site=config.site)
-    try:
-        yield log
-    finally:
-        log.close()
-
-
 def serve(folder: Path, *, on_ready: Callable[[Site], None] = lambda _site: None) -> None:
     """Run the site in ``folder`` until SIGTERM or SIGINT; SIGHUP reads its applications and peers again.
 
@@ -95,6 +71,8 @@ def serve(folder: Path, *, on_ready: Callable[[Site], None] = lambda _site: None
     ------
     ConfigError, StoreError, AuditError, SelfTestError
         It cannot start.
+    AccessDeniedError
+        It would trust somebody whom two officers have not approved.
     """
     _keep_memory_private()
     with opened_site(folder) as opened:
@@ -115,9 +93,11 @@ def opened_site(folder: Path) -> Iterator[OpenedSite]:
     """Put the site in ``folder`` together; raises as `serve`."""
     config = load_kme(folder)
     with opened_audit(folder, config) as log:
+        require_in_force(folder, config, log)
+        note_change(folder, config, log)
         gate = SelfTestGate(log, site=config.site, manifest=folder / config.manifest if config.manifest else None)
         gate.run()
-        with opened_store(folder, config) as store:
+        with opened_store(folder, config, is_starting=True) as store:
             yield _assemble(folder, config, store, log, gate)
 
 
@@ -128,7 +108,7 @@ def _keep_memory_private() -> None:
         _log.warning("other processes of this user can read this one's memory: prctl failed")
 
 
-def _assemble(folder: Path, config: KmeConfig, store: SqliteKeyStore, log: AuditLog, gate: SelfTestGate) -> OpenedSite:
+def _assemble(folder: Path, config: KmeConfig, store: SqlKeyStore, log: AuditLog, gate: SelfTestGate) -> OpenedSite:
     lines: dict[str, PeerLine] = {}
     monitor = SiteMonitor.make(
         config.site,
@@ -145,8 +125,9 @@ def _assemble(folder: Path, config: KmeConfig, store: SqliteKeyStore, log: Audit
         witness,
         _node_folders(folder, config, store, witness),
         {POOL_PATH: desk.receive},
-        [desk.run] if any(peer.devices for peer in config.peers) else [],
+        [*([desk.run] if any(peer.devices for peer in config.peers) else []), *_keepers(config, store)],
         require_room=monitor.disk.require_room,
+        origins=store.origins,
         count=lambda role, status, seconds: count_answer(monitor.metrics, role=role, code=status, seconds=seconds),
     )
     site = _site(folder, config, parts, store)
@@ -155,7 +136,13 @@ def _assemble(folder: Path, config: KmeConfig, store: SqliteKeyStore, log: Audit
     return OpenedSite(site, gate, monitor)
 
 
-def _site(folder: Path, config: KmeConfig, parts: Parts, store: SqliteKeyStore) -> Site:
+def _keepers(config: KmeConfig, store: SqlKeyStore) -> list[Beside]:
+    if config.postgres is None or not isinstance(store, PostgresKeyStore):
+        return []
+    return [partial(keep_open, store, config.postgres.look_every_s)]
+
+
+def _site(folder: Path, config: KmeConfig, parts: Parts, store: SqlKeyStore) -> Site:
     if config.network is None:
         return Site(folder, config, parts)
     from faintlink.delivery.relay.routes import load_map
@@ -178,10 +165,7 @@ def _node_folders(folder: Path, config: KmeConfig, store: KeyStore, witness: Wit
 async def _run(opened: OpenedSite, on_ready: Callable[[Site], None]) -> None:
     site = opened.site
     stop, manager = asyncio.Event(), Notifier()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    loop.add_signal_handler(signal.SIGHUP, read_again, site)
+    reading = _heed_signals(site, stop)
     async with site:
         asked: list[web.BaseRunner] = [await serve_admin(site)]
         if site.config.monitoring_port is not None:
@@ -201,12 +185,22 @@ async def _run(opened: OpenedSite, on_ready: Callable[[Site], None]) -> None:
                 beside[-1].result()
         finally:
             manager.stopping()
-            for task in (waiting, *beside):
+            for task in (waiting, *beside, *reading):
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
             for runner in asked:
                 await runner.cleanup()
+
+
+def _heed_signals(site: Site, stop: asyncio.Event) -> set[asyncio.Task[None]]:
+    """Have signals set ``stop``, or the configuration read again in a task that is put into what is returned."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    reading: set[asyncio.Task[None]] = set()
+    loop.add_signal_handler(signal.SIGHUP, lambda: reading.add(asyncio.create_task(read_again(site))))
+    return reading
 
 
 async def _test_again(site: Site, gate: SelfTestGate) -> None:
@@ -234,16 +228,20 @@ async def forget_again(site: Site) -> None:
                 _log.info("%d epoch keys were destroyed", epochs)
 
 
-def read_again(site: Site) -> None:
+async def read_again(site: Site) -> None:
     """Take over the applications of a changed configuration; what else has changed needs a new start."""
     try:
         fresh = load_kme(site.folder)
-    except ConfigError as error:
+        behind = {peer.name: peer.applications for peer in fresh.peers}
+        peers = tuple(
+            peer.model_copy(update={"applications": behind.get(peer.name, peer.applications)})
+            for peer in site.config.peers
+        )
+        config = site.config.model_copy(update={"own": fresh.own, "peers": peers})
+        await site.thread.run(partial(require_in_force, site.folder, fresh, site.parts.witness))
+        await site.thread.run(partial(note_change, site.folder, config, site.parts.witness))
+    except FaintlinkError as error:
         _log.error("the old configuration stays in force: %s", error.message)
         return
-    behind = {peer.name: peer.applications for peer in fresh.peers}
-    peers = tuple(
-        peer.model_copy(update={"applications": behind.get(peer.name, peer.applications)}) for peer in site.config.peers
-    )
-    site.config = site.config.model_copy(update={"own": fresh.own, "peers": peers})
+    site.config = config
     _log.warning("the applications were read again: %d here", len(fresh.own))

@@ -18,8 +18,9 @@ from typing import Any, Self, TypeAlias
 
 from aiohttp import web
 
-from faintlink.core.errors import AuditError, ConfigError, FaintlinkError
+from faintlink.core.errors import AuditError, ConfigError, FaintlinkError, StoreError
 from faintlink.delivery.etsi014.service import Api014
+from faintlink.delivery.keystore.origins import KeyOrigin
 from faintlink.delivery.keystore.store import KeyStore
 from faintlink.delivery.kme.calling import LEDGER_PATH, SiteClient
 from faintlink.delivery.kme.config import KmeConfig, Listener
@@ -35,6 +36,10 @@ from faintlink.delivery.pki.identity import Gate, Revocations
 from faintlink.delivery.witness import Event, Fact, Witness
 
 _log = logging.getLogger(__name__)
+
+
+def _no_origins(_key_ids: Sequence[str]) -> list[KeyOrigin]:
+    raise StoreError("this site does not know where its keys came from", hint="take the extension off `api`")
 
 
 Beside: TypeAlias = Callable[["Site"], Coroutine[Any, Any, None]]
@@ -55,6 +60,8 @@ class Parts:
     """What else goes on while the site runs."""
     require_room: Callable[[], None] = lambda: None
     """Raises where nothing new may be promised, as on a disk that is nearly full."""
+    origins: Callable[[Sequence[str]], list[KeyOrigin]] = _no_origins
+    """Tells where keys came from."""
     count: Count = lambda _role, _status, _seconds: None
     """Told of each answer to an application."""
 
@@ -140,7 +147,11 @@ class Site:
 
     def _applications(self) -> Handler:
         gate = self._gate("applications", lambda: {urn: name for name, urn in self.config.own.items()})
-        return application_handler(Api014(self.supply, self.config.api), gate, self._deny, self.parts.count)
+        api = Api014(self.supply, self.config.api, origins=self._origins)
+        return application_handler(api, gate, self._deny, self.parts.count)
+
+    async def _origins(self, key_ids: Sequence[str]) -> list[KeyOrigin]:
+        return await self.thread.run(partial(self.parts.origins, key_ids))
 
     def _sites(self) -> Handler:
         gate = self._gate("sites", lambda: {peer.urn: peer.name for peer in self.config.peers})

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from faintlink.core.errors import ConfigError, KeyUnknownError, RemoteProtocolError
 from faintlink.delivery.keystore.model import Assignment, KeyState, Role
 from faintlink.delivery.keystore.store import KeyStore
+from faintlink.delivery.ledger.facts import promised
 from faintlink.delivery.ledger.messages import (
     Answer,
     AskBitmaps,
@@ -107,9 +108,9 @@ class LedgerAnswers:
         allowed = [key for key in keys if key.master in self.terms.theirs and key.slave in self.terms.ours]
         refused = {key.key_id for key in keys} - {key.key_id for key in allowed}
         refused |= self._not_taken(allowed)
-        kept = [key.key_id for key in keys if key.key_id not in refused]
-        if kept:
-            self.notary.note_soon(Fact(Event.KEYS_ASSIGNED, self.terms.peer, {"key_ids": kept}))
+        kept = [key for key in keys if key.key_id not in refused]
+        for fact in promised(Event.KEYS_ASSIGNED, self.terms.peer, kept):
+            self.notary.note_soon(fact)
         return Assigned(refused=tuple(sorted(refused)))
 
     def _not_taken(self, keys: list[Assignment]) -> set[str]:

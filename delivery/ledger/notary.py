@@ -3,12 +3,10 @@
 import logging
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from typing import TypeVar
 
 from faintlink.core.errors import AuditError
 from faintlink.delivery.witness import Fact, Witness
 
-T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
@@ -23,23 +21,12 @@ class Notary:
         """Have a fact kept before this returns; raises as `Witness.note`."""
         self._witness.note(fact)
 
-    def note_while(self, fact: Fact, action: Callable[[], T]) -> T:
-        """Do something while a fact is being kept; both are done when this returns.
-
-        Raises
-        ------
-        AuditError
-            It cannot be kept; the action is done all the same.
-        """
+    def begin(self, fact: Fact) -> Callable[[], None]:
+        """Begin to have a fact kept; what is returned waits until it is, and raises as `Witness.note`."""
         if self._pool is None:
-            result = action()
             self._witness.note(fact)
-            return result
-        keeping = self._pool.submit(self._witness.note, fact)
-        try:
-            return action()
-        finally:
-            keeping.result()
+            return lambda: None
+        return self._pool.submit(self._witness.note, fact).result
 
     def note_soon(self, fact: Fact) -> None:
         """Have a fact kept that nothing waits for; where it cannot be, the next release will not be either."""

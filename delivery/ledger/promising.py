@@ -1,4 +1,4 @@
-"""Make new keys with another site: reserve, have them assigned there, acknowledge, and only then hand out.
+"""Make new keys with another site: reserve, have them assigned there, note the release, and only then hand out.
 
 Each step is durable before the next begins. Whatever is not agreed to is given up on both sides: here at once, there
 when it is told, which `reconcile` repeats as long as it takes. A key that was given up here was never handed out here,
@@ -8,11 +8,11 @@ so that nobody at the other site can ask for it by name.
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import partial
 
 from faintlink.core.errors import DeliveryError, KeyExhaustedError, PeerUnavailableError
 from faintlink.delivery.keystore.model import Assignment, DeliveredKey, Role
 from faintlink.delivery.keystore.store import KeyStore
+from faintlink.delivery.ledger.facts import promised
 from faintlink.delivery.ledger.messages import Assign, Assigned, AssignedKey, Void
 from faintlink.delivery.ledger.notary import Notary
 from faintlink.delivery.ledger.terms import Program, expect
@@ -57,7 +57,11 @@ def promise(store: KeyStore, peer: str, orders: list[Order], notary: Notary) -> 
     try:
         reserved = _reserve(store, peer, outcomes)
         if reserved:
+            # Written while the other site is asked, and on the disk before a key leaves.
+            told = [notary.begin(fact) for fact in promised(Event.KEYS_RESERVED, peer, reserved)]
             yield from _agree(outcomes, reserved)
+            for wait in told:
+                wait()
             _release(store, outcomes, notary)
     except DeliveryError as error:
         _fail((outcome for outcome in outcomes if not outcome.keys), error)
@@ -120,8 +124,8 @@ def _release(store: KeyStore, outcomes: list[Outcome], notary: Notary) -> None:
     for master, group in by_master.items():
         key_ids = [key_id for outcome in group for key_id in outcome.order.key_ids]
         fact = Fact(Event.KEYS_DELIVERED, master, {"role": Role.MASTER.value, "key_ids": key_ids})
-        notary.note_while(fact, partial(store.acknowledge, key_ids))
-        keys = iter(store.deliver(key_ids, role=Role.MASTER, sae=master))
+        notary.note(fact)
+        keys = iter(store.deliver(key_ids, role=Role.MASTER, sae=master, is_agreed=True))
         for outcome in group:
             outcome.keys = [next(keys) for _ in outcome.order.keys]
 

@@ -21,6 +21,7 @@ from faintlink.core.private import write_private
 
 DAYS = 90
 """How long what is issued is valid, days; the authority itself is valid ten times as long."""
+_DEVELOPMENT = "faintlink development authority for "
 _EARLY = dt.timedelta(minutes=5)
 """Clocks of two sites differ a little."""
 
@@ -73,7 +74,7 @@ class Authority:
         """
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         key = ec.generate_private_key(ec.SECP256R1())
-        subject = _name(f"faintlink development authority for {name}")
+        subject = _name(f"{_DEVELOPMENT}{name}")
         builder = (
             _builder(subject, subject, key.public_key(), 10 * days)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
@@ -158,6 +159,33 @@ class Authority:
         if not isinstance(key, ec.EllipticCurvePrivateKey):
             raise ConfigError(f"the key of authority {self.name!r} is no EC key", hint="make one with `kme pki`")
         return key, certificate
+
+
+def fingerprint(certificate: bytes) -> str:
+    """Return the SHA-256 of a certificate (PEM), in hex.
+
+    Raises
+    ------
+    ConfigError
+        It is none.
+    """
+    try:
+        return x509.load_pem_x509_certificate(certificate).fingerprint(hashes.SHA256()).hex()
+    except ValueError as error:
+        raise ConfigError(f"no certificate: {error}", hint="a certificate is a PEM file") from None
+
+
+def is_development(certificate: bytes) -> bool:
+    """Return whether a certificate (PEM) is that of an authority of this module; raises as `fingerprint`."""
+    fingerprint(certificate)
+    names = x509.load_pem_x509_certificate(certificate).subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return any(str(name.value).startswith(_DEVELOPMENT) for name in names)
+
+
+def require_free(folder: Path, *, hint: str) -> None:
+    """Raise `RunExistsError` if a folder exists."""
+    if folder.exists():
+        raise RunExistsError(f"{folder} exists; nothing was overwritten", hint=hint)
 
 
 def make_folder(folder: Path, *, hint: str) -> Path:

@@ -4,7 +4,7 @@ The manifest is made once, at installation, and kept where the program's user ca
 mistakes, and a change by whoever cannot change the manifest too. The digest of the program goes into the audit log at
 each start, so that a change shows there.
 
-Sources: FIPS 140-3 and ISO/IEC 19790:2012, 7.5 (software security), 7.10.2.2 (software integrity test).
+Sources: FIPS 140-3 and ISO/IEC 19790:2012, on software security and on the software integrity test (by title).
 """
 
 import hashlib

@@ -3,7 +3,7 @@
 The vectors lie in ``vectors.json`` beside this file, each with the publication that it was taken from; those of the
 project's own hashes were computed from their definition by other means, which the tests repeat.
 
-Sources: FIPS 140-3 and ISO/IEC 19790:2012, 7.10.2 (pre-operational self-tests) and 7.10.3 (conditional self-tests).
+Sources: FIPS 140-3 and ISO/IEC 19790:2012, on pre-operational and conditional self-tests (by title).
 """
 
 import hmac

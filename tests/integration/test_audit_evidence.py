@@ -111,8 +111,7 @@ def opened(folder: Path) -> tuple[SqliteKeyStore, AuditLog]:
     master = FileMasterKey.create(place / "master.key")
     store = SqliteKeyStore.open(place / "keys.db", folder.name, master, ballast_bytes=1024, room_bytes=0)
     home = folder / "audit"
-    home.mkdir()
-    key = AuditKey.create(home / KEY_FILE)
+    key = AuditKey.open(home / KEY_FILE)
     return store, AuditLog(home / LOG_FOLDER, key, anchors=home / ANCHORS_FILE, site=folder.name)
 
 
@@ -123,7 +122,7 @@ def failures(store: SqliteKeyStore, key_ids: list[str]) -> list[str]:
     attempts: list[Callable[[], object]] = [
         lambda: store.deliver(key_ids, role=Role.MASTER, sae="sae-site-a"),
         lambda: store.deliver(key_ids, role=Role.SLAVE, sae="nobody"),
-        lambda: store.place("site-b", known, CANARY[:31], role=Role.MASTER, epsilon=0.0, blocks=[]),
+        lambda: store.place("site-b", [(known, CANARY[:31])], role=Role.MASTER, epsilon=0.0, blocks=[]),
         lambda: store.ingest("site-b", Block("another", CANARY, 2.0), CUT),
         lambda: store.reserve("site-b", [("x", 10**9)], master="m", slave="s"),
     ]
@@ -281,9 +280,9 @@ def test_the_audit_command_verifies_shows_and_finds_a_broken_log(left: Left, tmp
     path.write_bytes(path.read_bytes().replace(b"run-7", b"run-8"))
     code, text = run(audit, "verify", copy)
     assert code == 7
-    assert "BROKEN: record 1," in text
+    assert "BROKEN: record 5," in text
     code, text = run(audit, "verify", copy, "--json")
-    assert json.loads(text)["faults"][0]["record"] == 1
+    assert json.loads(text)["faults"][0]["record"] == 5
 
 
 def test_the_selftest_command_passes_and_its_manifest_fits(tmp_path: Path) -> None:

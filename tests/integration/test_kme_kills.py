@@ -7,12 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from faintlink.delivery.keystore.sealing import FileMasterKey
-from faintlink.delivery.keystore.sqlite import SqliteKeyStore
 from tests.kme_load import Load
 from tests.kme_processes import Processes
 from tests.unit.delivery.kme.sites import SITES
-from tests.unit.delivery.ledger.sites import Pair
 
 CLIENTS = 6
 
@@ -36,21 +33,6 @@ async def kill_under_load(pair: Processes, load: Load, kills: int) -> list[float
     return away
 
 
-def check_stores(pair: Processes) -> int:
-    """Assert that both stores agree, and return how many keys wait for ever because their names were lost."""
-    stores = {
-        site: SqliteKeyStore.open(folder / "store" / "keys.db", site, FileMasterKey(folder / "store" / "master.key"))
-        for site, folder in pair.folders.items()
-    }
-    try:
-        checked = Pair(dict(stores))
-        checked.check_agreement()
-        return sum(len(store.waiting(other)) for store, other in zip(stores.values(), reversed(SITES), strict=True))
-    finally:
-        for store in stores.values():
-            store.close()
-
-
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("kills", [2, pytest.param(300, marks=pytest.mark.slow)])
 def test_killed_sites_never_hand_out_twice_and_agree_in_the_end(tmp_path: Path, kills: int) -> None:
@@ -70,7 +52,7 @@ def test_killed_sites_never_hand_out_twice_and_agree_in_the_end(tmp_path: Path, 
         pair.stop()
     history = load.history
     history.check()
-    waiting = check_stores(pair)
+    waiting = pair.check_stores()
     lost = waiting + len(set(history.master) - set(history.slave))
     print(
         f"{kills} kills: {len(history.master)} keys to masters, {len(history.slave)} to slaves, {lost} lost, "

@@ -17,11 +17,13 @@ import yaml
 from click.testing import CliRunner
 
 from faintlink.delivery.audit.site import verify_site_log
+from faintlink.delivery.commands.evidence import evidence
 from faintlink.delivery.commands.kme import kme
 from faintlink.delivery.kme.config import FILE_NAME
 from faintlink.delivery.kme.provision import enroll
 from tests.kme_load import OTHER
 from tests.kme_processes import Processes
+from tests.unit.delivery.kme.logbook import facts
 from tests.unit.delivery.kme.sites import SITES, application_context, ask, change, client, free_ports
 
 
@@ -122,6 +124,27 @@ def test_an_application_enrolled_meanwhile_gets_keys_without_a_restart(pair: Pro
         return status
 
     assert asyncio.run(scene()) == 200
+    # The running site has the log: it was told of the enrolment, and noted what it took over.
+    assert facts(pair.folders["site-a"], "enrolled")[-1].about["name"] == "vpn-a"
+    assert facts(pair.folders["site-a"], "config_changed")[-1].about["changed"] == ["own", "peers"]
+
+
+def test_evidence_of_a_running_site_traces_every_key_with_its_epsilon(pair: Processes, tmp_path: Path) -> None:
+    load(pair, 0.3)
+    for site, role in (("site-a", "master"), ("site-b", "slave")):
+        out = tmp_path / site
+        result = CliRunner().invoke(evidence, ["--site", str(pair.folders[site]), "--out", str(out)])
+        assert result.exception is None, result.exception
+        usage = json.loads((out / "evidence.json").read_text())["sections"]["usage"]
+        assert "locked" in usage["store"]
+        assert (usage["is_good"], usage["untraced"]) == (True, 0)
+        rows = [json.loads(line) for line in (out / "usage.jsonl").read_text().splitlines()]
+        delivered = [row for row in rows if row["state"] == "delivered"]
+        assert {"master", "slave"} == {row["role"] for row in delivered}
+        assert len([row for row in delivered if row["role"] == role]) > 3
+        for row in delivered:
+            assert row["epsilon"] == 1e-10
+            assert (row["bits"], len(row["blocks"]), row["peer"]) == (256, 1, OTHER[site])
 
 
 def test_a_second_process_is_refused_the_store(pair: Processes) -> None:
@@ -133,11 +156,15 @@ def test_a_second_process_is_refused_the_store(pair: Processes) -> None:
     assert "Traceback" not in second.stderr
 
 
-def test_a_site_ends_cleanly_and_is_back_soon(pair: Processes) -> None:
+def test_a_site_ends_cleanly_and_is_back_soon(pair: Processes, tmp_path: Path) -> None:
     process = pair.running["site-b"]
     process.terminate()
     assert process.wait(20) == 0
     assert "away" in CliRunner().invoke(kme, ["status", str(pair.folders["site-a"]), "--compare"]).output
+    # Without the site, its store is read beside the log, and tells the same.
+    assert CliRunner().invoke(evidence, ["--site", str(pair.folders["site-b"]), "--out", str(tmp_path / "pack")]).output
+    usage = json.loads((tmp_path / "pack" / "evidence.json").read_text())["sections"]["usage"]
+    assert (usage["store"], usage["is_good"], usage["log_and_store_differ"]) == ("read", True, [])
     start = time.monotonic()
     pair.start("site-b")
     pair.await_up()

@@ -17,7 +17,7 @@ from faintlink.delivery.commands.zeroize import zeroize as command
 from faintlink.delivery.keystore.model import Block
 from faintlink.delivery.keystore.store import KeyStore
 from faintlink.delivery.kme.config import load_kme
-from faintlink.delivery.kme.running import opened_store
+from faintlink.delivery.kme.stores import opened_store
 from faintlink.delivery.witness import Event, Fact
 from faintlink.delivery.zeroizing import Wishes, two_persons, zeroize
 from tests.unit.delivery.kme.sites import make_pair
@@ -149,7 +149,7 @@ class Store:
 
 def test_keys_are_destroyed_though_it_cannot_be_noted() -> None:
     store = Store()
-    assert not zeroize(store, Full(), persons=(identify(1001), identify(1002)))  # type: ignore[arg-type]
+    assert not zeroize(store, Full(), persons=(identify(1001), identify(1002)))
     assert store.is_destroyed
 
 

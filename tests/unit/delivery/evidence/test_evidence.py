@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from faintlink.core.errors import RunExistsError, StoreError
 from faintlink.delivery.access import Action, Role
 from faintlink.delivery.audit.records import Record
+from faintlink.delivery.audit.signing import AuditKey
 from faintlink.delivery.audit.site import ANCHORS_FILE, KEY_FILE, LOG_FOLDER
 from faintlink.delivery.evidence import collect as collecting
 from faintlink.delivery.evidence import sbom
@@ -36,8 +38,6 @@ def site(tmp_path: Path) -> Path:
     (folder / "tls" / "sites.crt").write_text("certificate")
     (folder / "tls" / "sites.key").write_text("secret")
     audit = folder / "audit"
-    from faintlink.delivery.audit.signing import AuditKey
-
     audit.mkdir()
     home = Home(audit / LOG_FOLDER, AuditKey.create(audit / KEY_FILE), audit / ANCHORS_FILE)
     log = home.open()
@@ -144,6 +144,72 @@ def test_usage_follows_each_key_through_the_log() -> None:
     assert usage.facts["started"] == 1
 
 
+PROMISE = {"peer": "site-b", "master": "app", "slave": "far", "bits": 256, "blocks": ["x", "y"], "key_ids": ["a"]}
+
+
+def blocks_of(*names: str) -> list[Record]:
+    return [record(n, Event.BLOCK_INGESTED, {**BLOCK, "block_id": name}) for n, name in enumerate(names)]
+
+
+def test_the_log_alone_tells_what_a_key_was_made_of_and_how_good_it_is() -> None:
+    usage = gather(
+        [
+            *blocks_of("x", "y"),
+            record(2, Event.KEYS_RESERVED, PROMISE),
+            record(3, Event.KEYS_DELIVERED, {"key_ids": ["a"], "role": "master"}),
+        ]
+    )
+    row = usage.keys["a"].as_data()
+    assert {name: row[name] for name in ("state", "role", "peer", "master", "slave", "bits", "blocks")} == {
+        "state": "delivered",
+        "role": "master",
+        "peer": "site-b",
+        "master": "app",
+        "slave": "far",
+        "bits": 256,
+        "blocks": ["x", "y"],
+    }
+    assert row["epsilon"] == pytest.approx(2e-10)
+    assert usage.untraced == []
+
+
+def test_a_promise_that_is_noted_late_does_not_undo_a_delivery() -> None:
+    usage = gather(
+        [
+            record(0, Event.KEYS_DELIVERED, {"key_ids": ["a"], "role": "slave"}),
+            record(1, Event.KEYS_ASSIGNED, PROMISE),
+        ]
+    )
+    key = usage.keys["a"]
+    assert (key.state, key.role) == ("delivered", "slave")
+    assert key.settled is not None
+    assert key.settled.record == 0
+    assert key.epsilon is None, "a block that never came in has no epsilon"
+
+
+def test_a_relayed_key_has_the_epsilon_of_its_whole_way() -> None:
+    way = {"key_ids": ["a"], "route": ["site-a", "site-m", "site-b"], "master": "app", "slave": "far"}
+    for what, role, peer in (("arrived", "master", "site-b"), ("taken in", "slave", "site-a")):
+        usage = gather([record(0, Event.KEYS_RELAYED, {**way, "what": what, "epsilon": 3e-10})])
+        key = usage.keys["a"]
+        assert (key.role, key.peer, key.epsilon, key.state) == (role, peer, 3e-10, "ready")
+
+
+@pytest.mark.parametrize(("blocks", "is_good"), [('["block-1"]', True), ('["block-2"]', False)])
+def test_a_store_that_tells_something_else_than_the_log_is_a_fault(site: Path, blocks: str, is_good: bool) -> None:
+    log = Home(site / "audit" / LOG_FOLDER, AuditKey.open(site / "audit" / KEY_FILE), site / "audit" / ANCHORS_FILE)
+    opened = log.open()
+    promised: list[str] = ["key-1", "key-2"]
+    opened.note(Fact(Event.BLOCK_INGESTED, "node", {**BLOCK, "block_id": "block-2"}))
+    opened.note(Fact(Event.KEYS_RESERVED, "app-a", {"bits": 256, "blocks": ["block-1"], "key_ids": promised}))
+    opened.close()
+    usage = section(collect(Sources(audit=site / "audit", store=store_of(site, blocks))), "usage")
+    assert usage["is_good"] is is_good
+    assert usage["log_and_store_differ"] == ([] if is_good else ["key-1", "key-2"])
+    alone = section(collect(Sources(audit=site / "audit")), "usage")
+    assert (alone["is_good"], alone["untraced"], alone["store"]) == (True, 0, "not named")
+
+
 def test_relayed_keys_need_no_block() -> None:
     facts = [
         record(0, Event.KEYS_RELAYED, {"key_ids": ["a"]}),
@@ -210,6 +276,13 @@ def test_nothing_claims_more_than_it_may() -> None:
     for word in ("compliant", "unconditional", "certified by", "approved"):
         assert word not in text
     assert CLAIM == "evaluation-ready, not certified"
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda one: one.family)
+def test_a_row_names_a_clause_only_where_that_was_confirmed(family: Any) -> None:
+    assert re.match(r"confirmed against |by title", family.checked), family.checked
+    for number in re.findall(r"\b\d+\.\d+(?:\.\d+)*\b", f"{family.family} {family.area} {family.asked}"):
+        assert f"{number} confirmed against" in family.checked
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda one: one.family)

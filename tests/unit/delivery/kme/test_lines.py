@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from faintlink.core.errors import PeerUnavailableError
-from faintlink.delivery.keystore.model import KeyState
+from faintlink.core.errors import PeerUnavailableError, StoreError
+from faintlink.delivery.keystore.model import Assignment, KeyState
 from faintlink.delivery.kme.config import Timing
 from faintlink.delivery.kme.peers import PeerLine
 from faintlink.delivery.kme.worker import StoreThread
@@ -147,6 +147,28 @@ def test_the_keeper_of_a_line_brings_it_back() -> None:
         await until(line, is_up=False)
         line.heard("00000000-0000-4000-8000-000000000000")
         await until(line, is_up=True)
+        keeper.cancel()
+
+    scene(play)
+
+
+def test_a_fault_of_this_sites_own_store_does_not_speak_against_the_other_site(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def gone(_peer: str) -> list[Assignment]:
+        raise StoreError("the database is gone")
+
+    async def play(line: PeerLine, caller: Caller) -> None:
+        monkeypatch.setattr(caller.pair.stores["site-a"], "unsettled", gone)
+        keeper = asyncio.create_task(line.keep())
+        while "the database is gone" not in caplog.text:
+            await asyncio.sleep(0.005)
+        line.require_up()
+        monkeypatch.undo()
+        line.compare_soon()
+        before = line.state.comparisons
+        while line.state.comparisons == before:
+            await asyncio.sleep(0.005)
         keeper.cancel()
 
     scene(play)

@@ -113,11 +113,11 @@ def test_a_new_application_is_taken_over_while_the_site_runs(tmp_path: Path) -> 
     enroll(folders[0], "vpn")
     enroll(folders[1], "far")
     assert "vpn" not in site.config.own
-    read_again(site)
+    asyncio.run(read_again(site))
     assert "vpn" in site.config.own
     assert "far" in site.terms("site-b").theirs
     (folders[0] / "kme.yaml").write_text("nonsense")
-    read_again(site)
+    asyncio.run(read_again(site))
     assert "vpn" in site.config.own
 
 

@@ -13,7 +13,9 @@ from faintlink.core.errors import ConfigError, PeerUnavailableError, RunExistsEr
 from faintlink.delivery.commands.kme import kme
 from faintlink.delivery.kme.config import FILE_NAME, CutShares, KmeConfig, Listener, PeerSite, Timing, load_kme
 from faintlink.delivery.kme.foreign_config import ForeignDevice
+from faintlink.delivery.kme.officers_config import Officers
 from faintlink.delivery.kme.provision import Plan, enroll, make_sites, revoke
+from faintlink.delivery.kme.store_config import PostgresStore
 from tests.data import ROOT
 from tests.unit.delivery.kme.sites import SITES, change
 
@@ -34,7 +36,7 @@ def test_each_site_knows_its_own_application_and_its_peers(folders: list[Path]) 
 
 def test_what_is_secret_is_its_owners_only(folders: list[Path]) -> None:
     keys = list(folders[0].parent.rglob("*.key"))
-    assert len(keys) == 8
+    assert len(keys) == 10
     assert {key.stat().st_mode & 0o777 for key in keys} == {0o600}
     assert folders[0].stat().st_mode & 0o777 == 0o700
 
@@ -64,7 +66,9 @@ def test_a_name_that_is_none_is_refused(folders: list[Path], name: str) -> None:
 
 
 def test_revoking_needs_an_application(folders: list[Path]) -> None:
-    assert revoke(folders[0], "sae-site-a") == [folders[0] / "tls" / "applications.crl"]
+    before = (folders[0] / "tls" / "applications.crl").read_bytes()
+    assert revoke(folders[0], "sae-site-a")
+    assert (folders[0] / "tls" / "applications.crl").read_bytes() != before
     with pytest.raises(ConfigError, match="nobody"):
         revoke(folders[0], "nobody")
 
@@ -123,7 +127,9 @@ def test_the_commands_make_enroll_and_revoke(tmp_path: Path) -> None:
     assert "kme serve" in asked.exception.hint
 
 
-@pytest.mark.parametrize("model", [KmeConfig, Listener, PeerSite, CutShares, ForeignDevice, Timing])
+@pytest.mark.parametrize(
+    "model", [KmeConfig, PostgresStore, Officers, Listener, PeerSite, CutShares, ForeignDevice, Timing]
+)
 def test_the_page_on_the_configuration_names_every_field_and_its_default(model: type[BaseModel]) -> None:
     text = (ROOT / "docs" / "reference" / "kme-config.md").read_text()
     rows = text.partition(f"\n## {model.__name__}\n")[2].partition("\n## ")[0]

@@ -16,6 +16,7 @@ from faintlink.delivery.keystore.model import (
     DeliveredKey,
     KeyRecord,
     KeyState,
+    Placed,
     Pool,
     Role,
     Stock,
@@ -92,15 +93,14 @@ class MemoryStore:
         for key in new:
             self._make(peer, key, Role.SLAVE, KeyState.READY)
 
-    def place(
-        self, peer: str, assignment: Assignment, material: bytes, *, role: Role, epsilon: float, blocks: Sequence[str]
-    ) -> None:
+    def place(self, peer: str, keys: Sequence[Placed], *, role: Role, epsilon: float, blocks: Sequence[str]) -> None:
         raise NotImplementedError
 
-    def acknowledge(self, key_ids: Iterable[str]) -> None:
+    def acknowledge(self, key_ids: Iterable[str], *, epsilon: float | None = None) -> None:
         for key_id in key_ids:
-            if self.keys[key_id].state is KeyState.RESERVED:
-                self.keys[key_id] = replace(self.keys[key_id], state=KeyState.READY)
+            key = self.keys[key_id]
+            if key.state is KeyState.RESERVED:
+                self.keys[key_id] = replace(key, state=KeyState.READY, epsilon=epsilon or key.epsilon)
 
     def void(self, key_ids: Iterable[str], *, reason: str) -> list[str]:
         voided = []
@@ -112,10 +112,11 @@ class MemoryStore:
                 voided.append(key_id)
         return voided
 
-    def deliver(self, key_ids: Sequence[str], *, role: Role, sae: str) -> list[DeliveredKey]:
+    def deliver(self, key_ids: Sequence[str], *, role: Role, sae: str, is_agreed: bool = False) -> list[DeliveredKey]:
+        allowed = (KeyState.READY, KeyState.RESERVED) if is_agreed else (KeyState.READY,)
         for key_id in key_ids:
             record = self.keys.get(key_id)
-            if record is None or record.state is not KeyState.READY or record.role is not role:
+            if record is None or record.state not in allowed or record.role is not role:
                 raise KeyUnknownError(f"{key_id} is not here")
             if sae != (record.assignment.master if role is Role.MASTER else record.assignment.slave):
                 raise AccessDeniedError(f"{key_id} is another's")

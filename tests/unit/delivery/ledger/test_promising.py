@@ -1,5 +1,6 @@
 """New keys between two sites: agreed to by both before either hands one out."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -11,12 +12,13 @@ from faintlink.core.errors import (
     KeyUnknownError,
     PeerUnavailableError,
 )
-from faintlink.delivery.keystore.model import KeyState, Pool, Role
+from faintlink.delivery.keystore.model import Assignment, KeyState, Pool, Role, UnitId
+from faintlink.delivery.ledger.facts import promised
 from faintlink.delivery.ledger.fetching import Fetch
 from faintlink.delivery.ledger.messages import Assign, Void, decode_answer
 from faintlink.delivery.ledger.notary import Notary
 from faintlink.delivery.ledger.promising import promise
-from faintlink.delivery.witness import Fact
+from faintlink.delivery.witness import Event, Fact
 from tests.unit.delivery.ledger.sites import OTHER, Pair, fetch, order, silent
 
 
@@ -27,11 +29,17 @@ def pair() -> Pair:
     return made
 
 
-class BrokenWitness:
-    """A log whose disk is full."""
+class FullWitness:
+    """A log whose disk is full from some event on."""
+
+    def __init__(self, *refused: Event) -> None:
+        self.refused = refused
+        self.facts: list[Fact] = []
 
     def note(self, fact: Fact) -> None:
-        raise AuditError("the log cannot be written")
+        if fact.event in self.refused:
+            raise AuditError("the log cannot be written")
+        self.facts.append(fact)
 
 
 def states(pair: Pair, site: str) -> set[KeyState]:
@@ -94,12 +102,60 @@ def test_stock_that_the_other_site_lacks_costs_only_the_orders_made_of_it(pair: 
     pair.check_agreement()
 
 
-def test_a_log_that_cannot_be_written_keeps_every_key_in(pair: Pair) -> None:
-    program = promise(pair.stores["site-a"], "site-b", [order("site-a", 2)], Notary(BrokenWitness()))
+@pytest.mark.parametrize(
+    ("refused", "there"),
+    [((Event.KEYS_DELIVERED,), {KeyState.VOID}), ((Event.KEYS_RESERVED, Event.KEYS_DELIVERED), set())],
+)
+def test_a_log_that_cannot_be_written_keeps_every_key_in(
+    pair: Pair, refused: tuple[Event, ...], there: set[KeyState]
+) -> None:
+    program = promise(pair.stores["site-a"], "site-b", [order("site-a", 2)], Notary(FullWitness(*refused)))
     outcome = pair.run("site-a", program)[0]
     assert outcome.keys == []
     assert isinstance(outcome.failure, AuditError)
+    assert states(pair, "site-a") == {KeyState.VOID}
+    assert states(pair, "site-b") == there
+
+
+def test_a_promise_that_a_thread_could_not_note_hands_nothing_out(pair: Pair) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        notary = Notary(FullWitness(Event.KEYS_RESERVED), pool)
+        outcome = pair.run("site-a", promise(pair.stores["site-a"], "site-b", [order("site-a")], notary))[0]
+    assert isinstance(outcome.failure, AuditError)
     assert states(pair, "site-a") == states(pair, "site-b") == {KeyState.VOID}
+
+
+def test_a_promise_is_noted_with_what_its_keys_are_made_of_before_the_keys_leave(pair: Pair) -> None:
+    witness = FullWitness()
+    store = pair.stores["site-a"]
+    outcome = pair.run("site-a", promise(store, "site-b", [order("site-a", 2, bits=300)], Notary(witness)))[0]
+    reserved, delivered = witness.facts
+    assert (reserved.event, delivered.event) == (Event.KEYS_RESERVED, Event.KEYS_DELIVERED)
+    (block,) = {name for key in outcome.keys for name in store.record(key.key_id).blocks}
+    assert reserved.subject == "app@site-a"
+    assert reserved.about == {
+        "peer": "site-b",
+        "master": "app@site-a",
+        "slave": "app@site-b",
+        "bits": 300,
+        "blocks": [block],
+        "key_ids": [key.key_id for key in outcome.keys],
+    }
+
+
+def test_keys_of_other_blocks_or_lengths_are_noted_apart() -> None:
+    keys = [
+        Assignment("1", 256, "m", "s", (UnitId("x", 1),)),
+        Assignment("2", 512, "m", "s", (UnitId("x", 2), UnitId("x", 3))),
+        Assignment("3", 256, "m", "s", (UnitId("x", 4),)),
+        Assignment("4", 512, "m", "s", (UnitId("x", 5), UnitId("y", 1))),
+    ]
+    facts = promised(Event.KEYS_ASSIGNED, "site-b", keys)
+    assert [(fact.subject, fact.about["blocks"], fact.about["key_ids"]) for fact in facts] == [
+        ("site-b", ["x"], ["1", "3"]),
+        ("site-b", ["x"], ["2"]),
+        ("site-b", ["x", "y"], ["4"]),
+    ]
 
 
 def test_a_repeated_request_changes_nothing(pair: Pair) -> None:
