@@ -29,8 +29,8 @@ from faintlink.delivery.kme.config import FILE_NAME, KmeConfig, Listener, load_k
 from faintlink.delivery.kme.noting import stopped
 from faintlink.delivery.kme.officers_config import Officers
 from faintlink.delivery.kme.trust import (
-    TrustInForce,
     Parts,
+    TrustInForce,
     changed,
     differences,
     in_force,
