@@ -19,6 +19,8 @@ _CURES: Mapping[str, tuple[str, ...]] = {
     "gate_offset_ps": ("arrival",),
     "lost_rate": ("gate_delay", "intensity_bias", "attenuation", "pair_level"),
 }
+_WANDERING = frozenset({"polarization", "pair_polarization"})
+"""Routines that undo what a fibre does at random."""
 _RATE_SIGMA = 0.01
 """Relative; light and detectors breathe by more than the counting statistics."""
 
@@ -41,9 +43,12 @@ def watched_of(link: LinkConfig, routines: Sequence[str]) -> list[Watched]:
         "gate_offset_ps": link.security.monitors.max_timing_skew_ps,
         "lost_rate": LOST_RATE,
     }
-    return [
-        Watched(name, alarm, tuple(cure for cure in _CURES[name] if cure in routines)) for name, alarm in alarms.items()
-    ]
+    watched = []
+    for name, alarm in alarms.items():
+        cures = tuple(cure for cure in _CURES[name] if cure in routines)
+        wanders = name.startswith("qber") and not _WANDERING.isdisjoint(cures)
+        watched.append(Watched(name, alarm, cures, wanders=wanders))
+    return watched
 
 
 def figures_of(live: LiveSummary, *, first_rate_hz: float | None, rate_hz: float) -> dict[str, tuple[float, float]]:

@@ -132,7 +132,7 @@ class Supervisor:
         record = self._table.recalibrate(routine)
         self.recalibrated.append(routine)
         if record.is_passed:
-            self._planner.calibrated(routine)
+            self._planner.calibrated(routine, time_s=self._clock())
         else:
             self._planner.missed(routine)
             _log.warning("calibration %s did not pass: %s", routine, record.reason)

@@ -70,7 +70,11 @@ class Receiver(StrictModel):
             raise ValueError(f"channels must lie in 0..255, got {bad}")
         pairs = [(meaning.basis, meaning.bit) for meaning in channels.values()]
         if sorted(pairs) != [("X", 0), ("X", 1), ("Z", 0), ("Z", 1)]:
-            raise ValueError(f"need exactly one channel for each basis and bit, got {sorted(pairs)}")
+            got = ", ".join(f"{basis}{bit}" for basis, bit in sorted(pairs)) or "none"
+            raise ValueError(
+                f"need exactly one channel for each basis and bit (Z0, Z1, X0, X1), got {got}; "
+                "a link of protocol bqc names all four, too, and says under `bqc: channels` what they mean there"
+            )
         return channels
 
 

@@ -144,6 +144,10 @@ class MockBench(Instrument):
         """Let bench time pass at once; streams that are not read meanwhile may overflow."""
         self.engine.advance(duration_s)
 
+    def lapse(self, duration_s: float) -> None:
+        """Let bench time pass, hours in a moment where no stream records it: then no photon is played."""
+        self.pacer.lapse(duration_s)
+
     def truth(self, receiver: str = "bob") -> Truth:
         """Return and forget what really happened behind the clicks streamed since the last call."""
         return self.engine.take_truth(receiver)

@@ -54,7 +54,7 @@ class Engine:
 
     def __init__(self, state: BenchState, *, seed: int, record_truth: bool = False) -> None:
         self.lock = threading.RLock()
-        self._state = state
+        self._state = replace(state, seed=seed)
         self._seed = seed
         self._record_truth = record_truth
         self._now_ps = 0
@@ -154,6 +154,15 @@ class Engine:
                     self._is_dirty = True
                 if target == self._wanted_ps:
                     return
+
+    def skip(self, duration_s: float) -> None:
+        """Let bench time pass in which nothing is played: no click, no noise; drifts go on."""
+        with self.lock:
+            self._wanted_ps += round(duration_s * PS_PER_S)
+            self._now_ps = max(self._now_ps, self._wanted_ps)
+            for receiver in self.receivers.values():
+                receiver.skip_to(self._now_ps)
+            self._is_dirty = True
 
     def take_truth(self, receiver: str = "bob") -> Truth:
         """Return and forget what was recorded behind the clicks of a receiver since the last call."""

@@ -1,5 +1,6 @@
 """Mock parts between sender and receiver: the fibre and the polarization controller."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Self
 
 from qcodes.parameters import Parameter
@@ -31,6 +32,10 @@ class MockFibre(MockInstrument):
             "polarization_drift", "rotation_drift_deg_per_s", "deg/s", "Polarization drift", (-360.0, 360.0)
         )
         """How fast the turn grows."""
+        self.polarization_walk: Parameter[float, Self] = self._link(
+            "polarization_walk", "walk_rad2_per_h", "rad^2/h", "Random walk of the polarization", (0.0, 1e6)
+        )
+        """Mean square angle by which a state turns on the Poincaré sphere in an hour, from bench time zero on."""
         self.retardance: Parameter[float, Self] = self._link(
             "retardance", "retardance_deg", "deg", "Retardance", (-360.0, 360.0)
         )
@@ -63,15 +68,33 @@ class MockPolarizationController(MockInstrument):
 
     def __init__(self, name: str, bench: str, **kwargs: "Unpack[InstrumentBaseKWArgs]") -> None:
         super().__init__(name, bench, **kwargs)
+        self._move_s = 0.0
+        self.move_time: Parameter[float, Self] = self._knob(
+            "move_time",
+            read=lambda: self._move_s,
+            write=self._set_move_time,
+            unit="s",
+            label="Time of a move",
+            vals=Numbers(0.0, 60.0),
+        )
+        """How long the motors take for each setting of the angles; bench time passes meanwhile."""
         self.angles: Parameter[tuple[float, ...], Self] = self._knob(
             "angles",
             read=lambda: self.engine.state.link.paddles_deg,
-            write=lambda angles: self.engine.update("link", paddles_deg=tuple(float(a) for a in angles)),
+            write=self._move,
             unit="deg",
             label="Paddle angles",
             vals=Sequence(Numbers(-180.0, 180.0), length=3),
         )
         """Angle of each paddle; all at zero change nothing."""
+
+    def _set_move_time(self, seconds: float) -> None:
+        self._move_s = float(seconds)
+
+    def _move(self, angles: Iterable[float]) -> None:
+        self.engine.update("link", paddles_deg=tuple(float(angle) for angle in angles))
+        if self._move_s:
+            self.bench.lapse(self._move_s)
 
     def safe_state(self) -> None:
         """Leave the paddles where they are: moving them would undo an alignment."""

@@ -28,7 +28,7 @@ BELL = {
 def correlation(state: BenchState, *, time_s: float) -> Floats:
     """Return the correlations (4, 4) in -1..1 of Alice's and Bob's detectors."""
     bell = BELL[state.pairs.state]
-    turned = link_rotation(state.link, time_s)
+    turned = link_rotation(state, time_s)
     plain: Floats = ANALYSERS @ bell @ turned.T @ ANALYSERS.T
     if state.attack is Attack.NONE:
         return state.link.visibility * plain

@@ -11,7 +11,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from faintlink.instruments.mocks.state import BenchState, LinkState, PolarizationModulatorState
+from faintlink.instruments.mocks.fibre_walk import walk_of
+from faintlink.instruments.mocks.state import BenchState, PolarizationModulatorState
 
 Floats = npt.NDArray[np.float64]
 
@@ -39,10 +40,14 @@ def controller(paddles_deg: tuple[float, ...]) -> Floats:
     return turn
 
 
-def link_rotation(link: LinkState, time_s: float) -> Floats:
+def link_rotation(state: BenchState, time_s: float) -> Floats:
     """Return the rotation (3, 3) of fibre and controller at a bench time in s."""
+    link = state.link
     angle_deg = link.rotation_deg + link.rotation_drift_deg_per_s * time_s
-    return controller(link.paddles_deg) @ retarder(0.0, link.retardance_deg) @ rotator(angle_deg)
+    fibre = retarder(0.0, link.retardance_deg) @ rotator(angle_deg)
+    if link.walk_rad2_per_h:
+        fibre = fibre @ walk_of(state.seed, link.walk_rad2_per_h).at(time_s)
+    return controller(link.paddles_deg) @ fibre
 
 
 def sent_stokes(modulator: PolarizationModulatorState) -> Floats:
@@ -53,4 +58,4 @@ def sent_stokes(modulator: PolarizationModulatorState) -> Floats:
 
 def arriving_stokes(state: BenchState, time_s: float) -> Floats:
     """Return the Stokes vectors (4, 3) of the four states in front of Bob's analysers."""
-    return sent_stokes(state.polarization_modulator) @ link_rotation(state.link, time_s).T
+    return sent_stokes(state.polarization_modulator) @ link_rotation(state, time_s).T

@@ -97,6 +97,13 @@ class Receiver:
             record["dark_mean_ps"] = mean_ps
             restart_darks(self.detectors, self.rng, index, now_ps)
 
+    def skip_to(self, now_ps: int) -> None:
+        """Drop what was not handed on yet, and draw the noise from ``now_ps`` on: nobody saw what lies between."""
+        self.size = 0
+        self.detectors["pending"] = NEVER
+        for index in range(len(self.detectors)):
+            restart_darks(self.detectors, self.rng, index, now_ps)
+
     def emit(self, played_ps: int, *, delay_ps: int, origin_slot: int) -> None:
         """Hand on, in order, every click that no later one can overtake; all was played to ``played_ps``."""
         filled = self.clicks[: self.size]

@@ -109,6 +109,8 @@ class LinkState:
     rotation_deg: float = 0.0
     """Rotation of linear polarization at bench time zero."""
     rotation_drift_deg_per_s: float = 0.0
+    walk_rad2_per_h: float = 0.0
+    """Mean square angle by which a state turns on the Poincaré sphere in an hour, see `fibre_walk`."""
     retardance_deg: float = 0.0
     """Birefringence between H and V."""
     phase_rad: float = 0.0
@@ -132,7 +134,7 @@ class LinkState:
     @property
     def drifts(self) -> bool:
         """Whether the rates change by themselves."""
-        return self.rotation_drift_deg_per_s != 0.0 or self.phase_drift_rad_per_s != 0.0
+        return any((self.rotation_drift_deg_per_s, self.phase_drift_rad_per_s, self.walk_rad2_per_h))
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +220,8 @@ class BenchState:
     """The whole table."""
 
     model: Model = Model.TIMEBIN_BB84
+    seed: int = 1
+    """Chooses the path of what wanders; the engine puts its own here."""
     pulse_rate_hz: float = 80e6
     peak_separation_ps: int = 2500
     """Path difference of the unbalanced interferometers."""

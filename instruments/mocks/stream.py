@@ -88,6 +88,13 @@ class Pacer:
         time.sleep(duration_s)
         self._follow()
 
+    def lapse(self, duration_s: float) -> None:
+        """Let bench time pass; what no stream records is skipped."""
+        if self.queues or self.pace is Pace.REALTIME:
+            self.wait(duration_s)
+        else:
+            self.engine.skip(duration_s)
+
     def _follow(self) -> None:
         with self.engine.lock:
             wall, bench_ps = self._anchor

@@ -12,6 +12,8 @@ MAX_MU_OFF = 0.2
 """Relative error of the mean photon number that is worth a word."""
 LOST_LIGHT = 0.5
 """Share of the sifted rate on record below which light is lost on the way."""
+_TOO_MANY = 0.8
+"""Share of the policy's greatest QBER from which a basis has too many errors."""
 MIN_APART = 0.02
 """Difference of the bases' error rates that is worth a word."""
 
@@ -80,14 +82,17 @@ def light_lost(evidence: Evidence) -> Iterator[Finding]:
 
 
 def one_basis(evidence: Evidence) -> Iterator[Finding]:
-    """Report a basis whose errors are far above the other's."""
+    """Report a basis whose errors are far above the other's, which is well."""
     rates = _rates(evidence)
     if rates is None:
         return
     worse, better = sorted(rates, key=lambda name: rates[name].value, reverse=True)
     apart = rates[worse].value - rates[better].value
     sigma = (rates[worse].sigma ** 2 + rates[better].sigma ** 2) ** 0.5
-    if apart <= max(MIN_APART, _SIGMAS * sigma) or rates[worse].value < 0.5 * evidence.link.security.max_qber:
+    max_qber = evidence.link.security.max_qber
+    if apart <= max(MIN_APART, _SIGMAS * sigma) or rates[worse].value < 0.5 * max_qber:
+        return
+    if rates[better].value > _TOO_MANY * max_qber:
         return
     coding = _coding(evidence)
     yield Finding(
@@ -102,7 +107,7 @@ def one_basis(evidence: Evidence) -> Iterator[Finding]:
             "phase": "the receiver's two bases are not a quarter of a fringe apart",
         }[coding],
         {
-            "polarization": "calibrate polarization (`faintlink up --from ALIGNED`)",
+            "polarization": f"calibrate {_alignment(evidence)} (`faintlink up --from ALIGNED`)",
             "phase": "calibrate receiver_phase, then sender_phase (`faintlink up --from ALIGNED`)",
         }[coding],
     )
@@ -114,7 +119,7 @@ def both_bases(evidence: Evidence) -> Iterator[Finding]:
     if rates is None or any(True for _ in one_basis(evidence)):
         return
     worst = max(rates.values(), key=lambda rate: rate.value)
-    limit = 0.8 * evidence.link.security.max_qber
+    limit = _TOO_MANY * evidence.link.security.max_qber
     if worst.value - _SIGMAS * worst.sigma <= limit:
         return
     coding = _coding(evidence)
@@ -130,7 +135,7 @@ def both_bases(evidence: Evidence) -> Iterator[Finding]:
             "phase": "the interferometers have drifted against each other, or noise drowns the signal",
         }[coding],
         {
-            "polarization": "calibrate polarization (`faintlink up --from ALIGNED`)",
+            "polarization": f"calibrate {_alignment(evidence)} (`faintlink up --from ALIGNED`)",
             "phase": "calibrate sender_phase (`faintlink up --from ALIGNED`), insulate the interferometers",
         }[coding],
     )
@@ -138,6 +143,10 @@ def both_bases(evidence: Evidence) -> Iterator[Finding]:
 
 def _rates(evidence: Evidence) -> dict[str, Estimate] | None:
     return dict(evidence.probe.errors) if evidence.probe is not None and evidence.probe.errors else None
+
+
+def _alignment(evidence: Evidence) -> str:
+    return "pair_polarization" if "pair_source" in evidence.link.roles else "polarization"
 
 
 def _coding(evidence: Evidence) -> str:

@@ -26,3 +26,16 @@ def test_polarization_that_turned_is_told_by_the_bases_that_err(
         first = polarized.examined()[0]
     assert first.name == name
     assert "polarization" in first.remedy
+
+
+@pytest.mark.slow
+def test_a_fibre_whose_polarization_wandered_for_a_night_is_named_first(polarized: Table) -> None:
+    # The even turn of this station's fibre would be whole turns after a night.
+    with polarized.fault("fibre.polarization_drift", 0.0):
+        with polarized.fault("fibre.polarization_walk", 0.1):
+            polarized.station.component("bench").lapse(8 * 3600.0)
+            first = polarized.examined()[0]
+        assert polarized.examined() == []
+    assert first.name in ("one-basis", "both-bases"), first
+    assert first.seen > 0.11
+    assert "calibrate polarization" in first.remedy

@@ -32,3 +32,16 @@ def test_figures_are_those_of_the_live_analysis_with_their_uncertainty() -> None
 def test_the_rate_is_told_as_what_was_lost_since_the_first_run() -> None:
     figures = figures_of(LiveSummary(), first_rate_hz=1e6, rate_hz=4e5)
     assert figures["lost_rate"][0] == pytest.approx(0.6)
+
+
+@pytest.mark.parametrize(
+    ("routines", "wandering"),
+    [
+        (["polarization", "arrival"], {"qber_key", "qber_test"}),
+        (["pair_polarization"], {"qber_key", "qber_test"}),
+        (["sender_phase", "arrival"], set()),
+    ],
+)
+def test_error_rates_wander_where_a_fibre_turns_polarization(routines: list[str], wandering: set[str]) -> None:
+    link = load_link(CONFIGS / "polarization_1ghz.link.yaml")
+    assert {one.name for one in watched_of(link, routines) if one.wanders} == wandering

@@ -48,7 +48,7 @@ class BenchTable:
 
     def take(self) -> Segment:
         self.bench.advance(BETWEEN_S)
-        return Segment(self._sifted() if self.sifts else self._contrasts(), "a run")
+        return Segment(self.sifted(0.35) if self.sifts else self._contrasts(), "a run")
 
     def _contrasts(self) -> dict[str, tuple[float, float]]:
         """Return the error rate that visibility and phase make: (1 - V cos(phase)) / 2, without sifting for it."""
@@ -56,9 +56,9 @@ class BenchTable:
         rate = 0.5 * (1.0 - results["visibility"] * np.cos(results["phase_rad"]))
         return {"qber_key": (float(rate), max(0.5 * results["visibility_sigma"], 1e-4))}
 
-    def _sifted(self) -> dict[str, tuple[float, float]]:
+    def sifted(self, duration_s: float) -> dict[str, tuple[float, float]]:
         session = Session(self.lab, {"settle_s": 0.0}, timeout_s=60.0)
-        key, test = count_errors(session, 0.35)
+        key, test = count_errors(session, duration_s)
         return {"qber_key": error_rate(key.bits, key.errors), "qber_test": error_rate(test.bits, test.errors)}
 
     def recalibrate(self, routine: str) -> CalibrationRecord:

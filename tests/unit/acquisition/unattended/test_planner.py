@@ -89,3 +89,61 @@ def test_a_calibration_begins_the_course_of_what_it_cures_anew() -> None:
     assert p.forecast()["qber"] is not None
     p.calibrated("phase")
     assert p.forecast() == {"qber": None}
+
+
+def wandering(lead_s: float = 60.0) -> Planner:
+    return Planner([Watched("qber", 0.11, ("polarization", "bias"), wanders=True)], lead_s=lead_s)
+
+
+WALKED = [0.01, 0.03, 0.012, 0.04, 0.015, 0.05, 0.02, 0.045, 0.013]
+"""No slope, and steps that would not be safe beyond it."""
+
+
+def test_what_wanders_is_cured_where_a_step_may_reach_the_alarm_and_no_line_does() -> None:
+    seen = feed(wandering(), [*WALKED, 0.06])
+    assert seen[-1].recalibrate == "polarization"
+    assert "may pass 0.11 in the next run, with a chance of" in seen[-1].why
+    assert "the polarization wanders by" in seen[-1].why
+    straight = Planner([Watched("qber", 0.11, ("polarization",))], lead_s=60.0)
+    assert {advice.recalibrate for advice in feed(straight, [*WALKED, 0.06])} == {""}
+
+
+def test_what_wanders_little_is_left_alone() -> None:
+    calm = [0.01 + 0.1 * (value - 0.01) for value in WALKED]
+    assert {advice.recalibrate for advice in feed(wandering(), [*calm, 0.06, 0.061])[:-2]} == {""}
+
+
+def test_the_walk_is_the_fibres_and_is_known_after_a_calibration_too() -> None:
+    p = wandering()
+    feed(p, WALKED)
+    p.calibrated("polarization", time_s=STEP_S * len(WALKED))
+    (advice,) = feed(p, [0.062], start=len(WALKED) + 1)
+    assert advice.recalibrate == "polarization"
+
+
+def test_a_fibre_that_is_calibrated_after_each_run_is_learned_from_all_the_same() -> None:
+    climb = [0.014 + 0.004 * k for k in range(12)]
+    restless, calmed, start = wandering(), wandering(), len(WALKED)
+    feed(restless, WALKED)
+    assert "polarization" in {advice.recalibrate for advice in feed(restless, climb, start=start)}
+    feed(calmed, WALKED)
+    for run in range(start, start + 60):
+        calmed.calibrated("polarization", time_s=STEP_S * (run - 1))
+        feed(calmed, [0.0101], start=run)
+    assert {advice.recalibrate for advice in feed(calmed, climb, start=start + 60)} == {""}
+
+
+def test_a_step_as_wide_as_the_walks_after_a_cure_is_no_cure_that_failed() -> None:
+    p = wandering()
+    feed(p, [0.01, 0.06, 0.012, 0.065, 0.015, 0.07, 0.02])
+    p.calibrated("polarization", time_s=STEP_S * 7)
+    (advice,) = feed(p, [0.085], start=8)
+    assert advice.recalibrate == "polarization"
+
+
+def test_a_cure_that_did_not_help_a_fibre_at_rest_is_followed_by_the_next() -> None:
+    p = wandering()
+    feed(p, [0.01, 0.0101, 0.0099, 0.01, 0.0101, 0.09])
+    p.calibrated("polarization", time_s=STEP_S * 6)
+    (advice,) = feed(p, [0.09], start=7)
+    assert advice.recalibrate in ("polarization", "bias")
