@@ -149,6 +149,23 @@ def restore(folder: Path, source: Path) -> int:
     return 0
 
 
+@kme.command("recover")
+@_FOLDER
+def recover(folder: Path) -> int:
+    """Make the key store of a stopped site usable again that is refused, lost its master key, or was zeroized.
+
+    Its records stay; all its keys and stock are given up, since any of them may have been handed out.
+    """
+    from faintlink.delivery.access import Action, name_of_user, require_of_user
+    from faintlink.delivery.kme.backing import recover
+
+    require_of_user(Action.RESTORE)
+    done = recover(folder, by=name_of_user())
+    click.echo(f"recovered: {done.keys:,} keys and {done.units:,} units of stock were given up")
+    click.echo(f"start the site: its ledger is compared with those of its peers; faintlink kme serve {folder}")
+    return 0
+
+
 kme.add_command(change)
 kme.add_command(approve)
 kme.add_command(apply)

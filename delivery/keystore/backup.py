@@ -136,8 +136,10 @@ def restore(path: Path, database: Database, anchor: AnchorAt, *, site: str, sinc
     return Restored(rows, blocks, keys)
 
 
-def recover(database: Database, anchor: AnchorAt, *, site: str) -> GivenUp:
+def recover(database: Database, anchor: AnchorAt, *, site: str, since: Since | None = None) -> GivenUp:
     """Give up everything in a store and make it usable again; neither its master key nor its anchor is needed.
+
+    What is known ``since`` goes into its records first: an older copy knows nothing of it.
 
     Raises
     ------
@@ -152,8 +154,12 @@ def recover(database: Database, anchor: AnchorAt, *, site: str) -> GivenUp:
     old = anchor.path.exists() and _readable(anchor)
     count = 1 + max(int(meta["count"]), old.said.count if old else 0)
     mark = OsEntropy().draw(MARK_BYTES, "store mark")
+    since = since or Since()
     with database.transaction():
+        StockRoom(database, _no_epochs(meta["store_id"]), site=site, store_id=meta["store_id"]).note_spent(since.blocks)
+        keys.note_settled(since.keys)
         given_up = keys.void_all("recovered: it may have been handed out")
+        database.run("DELETE FROM secrets")
         units = database.run("DELETE FROM units")
         for statement in ("UPDATE lots SET free = 0", "DELETE FROM epochs"):
             database.run(statement)

@@ -203,7 +203,9 @@ def _create(database: Database, anchor: Anchor, site: str) -> None:
 def _require_newest(meta: dict[str, str], anchor: Anchor, where: str) -> None:
     said = anchor.said
     if said.condition is Condition.ZEROIZED:
-        raise StoreError(f"the key store {where} was zeroized", hint="recover it to begin anew with its records")
+        raise StoreError(
+            f"the key store {where} was zeroized", hint="recover it to begin anew with its records", is_zeroized=True
+        )
     count = int(meta["count"])
     if meta["store_id"] == said.store_id:
         if (count, meta["mark"]) == (said.count, said.mark.hex()):

@@ -100,10 +100,10 @@ class PostgresKeyStore(SqlKeyStore):
             load_again(self._opened)
 
     @classmethod
-    def recover(cls, address: str, site: str, *, anchor: Path) -> GivenUp:
+    def recover(cls, address: str, site: str, *, anchor: Path, since: Since | None = None) -> GivenUp:
         """Give up every key in a store that is refused or was zeroized; it can be opened again afterwards."""
         with closing(PostgresDatabase(address)) as database:
-            return recover(database, AnchorAt(anchor), site=site)
+            return recover(database, AnchorAt(anchor), site=site, since=since)
 
     @classmethod
     def restore(cls, backup: Path, address: str, site: str, *, anchor: Path, since: Since | None = None) -> Restored:

@@ -63,10 +63,10 @@ class SqliteKeyStore(SqlKeyStore):
         return cls(open_store(database, _anchor(path, anchor), site=site, master_key=master_key, limits=limits))
 
     @classmethod
-    def recover(cls, path: Path, site: str, *, anchor: Path | None = None) -> GivenUp:
+    def recover(cls, path: Path, site: str, *, anchor: Path | None = None, since: Since | None = None) -> GivenUp:
         """Give up every key in a store that is refused or was zeroized; it can be opened again afterwards."""
         with closing(SqliteDatabase(path)) as database:
-            return recover(database, _anchor(path, anchor), site=site)
+            return recover(database, _anchor(path, anchor), site=site, since=since)
 
     @classmethod
     def restore(

@@ -1,11 +1,11 @@
-"""Back up a site's key store, and restore it; `faintlink kme backup` and `restore`.
+"""Back up a site's key store, restore it, and recover one that is refused; `faintlink kme backup|restore|recover`.
 
 A backup holds records and no key (`faintlink.delivery.keystore.backup`). What was delivered after it was made, and
 which blocks came in, the site's audit log knows: each of these was noted before it happened. A restored store is told
 of them, so that it neither hands out a key again nor takes a block in again. The other site retires what this one no
 longer has when the ledgers are compared at the next start.
 
-Both acts are noted in the audit log, with the digest of the file, before the file or the store is there.
+All acts are noted in the audit log before the file or the store is there, with the digest of a backup.
 """
 
 import hashlib
@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from faintlink.core.durable import fsync
-from faintlink.core.errors import AuditError, RunExistsError, StoreError
+from faintlink.core.errors import AuditError, RunExistsError, StoreError, StoreRolledBackError
 from faintlink.delivery.audit.verify import acknowledged
 from faintlink.delivery.evidence.usage import KeyUse, Usage, gather
-from faintlink.delivery.keystore.backup import Restored, Since, check
+from faintlink.delivery.keystore.backup import GivenUp, Restored, Since, check
 from faintlink.delivery.keystore.database import FORMAT
 from faintlink.delivery.keystore.model import UNIT_BITS, Assignment, KeyRecord, KeyState, Role
 from faintlink.delivery.keystore.opening import require_site
@@ -142,6 +142,67 @@ def restore(folder: Path, backup: Path, *, by: str) -> Restored:
         return _restore(folder, config, backup, since)
 
 
+def recover(folder: Path, *, by: str) -> GivenUp:
+    """Make the refused or zeroized store of the stopped site in ``folder`` usable again, without any of its keys.
+
+    Raises
+    ------
+    AuditError
+        The site runs, its log is broken, or nothing can be noted.
+    StoreError
+        The store opens, so that there is nothing to recover; or it cannot be opened for another reason.
+    """
+    config = load_kme(folder)
+    with stopped(folder, config) as log:
+        why = _refusal(folder, config)
+        since = since_in(gather(acknowledged(log.folder, until=log.records)))
+        log.note(Fact(Event.BACKUP, by, {"what": "recovered", "reason": why[:1000]}))
+        with _made(folder, config) as address:
+            if address is None:
+                return SqliteKeyStore.recover(folder / config.store / DATABASE, config.site, since=since)
+            anchor = folder / config.store / ANCHOR
+            return PostgresKeyStore.recover(address, config.site, anchor=anchor, since=since)
+
+
+def _refusal(folder: Path, config: KmeConfig) -> str:
+    """Return why a store cannot be opened; raises what no recovery cures, such as a wrong mode of its file."""
+    place = folder / config.store
+    if config.postgres is None and not (place / DATABASE).exists():
+        raise StoreError(f"there is no key store {place / DATABASE}", hint="restore a backup: faintlink kme restore")
+    if not (place / MASTER_KEY).exists():
+        return "the master key is lost"
+    try:
+        with opened_store(folder, config):
+            pass
+    except StoreRolledBackError as error:
+        return error.message
+    except StoreError as error:
+        if not error.fields.get("is_zeroized"):
+            raise
+        return error.message
+    raise StoreError(
+        f"the key store of {config.site} opens: there is nothing to recover, and nothing was given up",
+        hint="to destroy its keys all the same, use `faintlink zeroize` first",
+    )
+
+
+@contextmanager
+def _made(folder: Path, config: KmeConfig) -> Iterator[str | None]:
+    """Have the folder and the master key of a store, and hold it; gives the address of a database elsewhere."""
+    place = folder / config.store
+    place.mkdir(exist_ok=True, mode=0o700)
+    if not (place / MASTER_KEY).exists():
+        FileMasterKey.create(place / MASTER_KEY)
+    if config.postgres is None:
+        yield None
+        return
+    handle = lock(place / ANCHOR)
+    try:
+        yield address_of(folder, config.postgres)
+    finally:
+        os.close(handle)
+
+
 def since_in(usage: Usage) -> Since:
     """Return which blocks came in and which keys were settled, as an audit log tells it from its beginning on."""
     blocks = [
@@ -172,19 +233,11 @@ def _record(key: KeyUse) -> KeyRecord | None:
 
 def _restore(folder: Path, config: KmeConfig, backup: Path, since: Since) -> Restored:
     place = folder / config.store
-    place.mkdir(exist_ok=True, mode=0o700)
-    if not (place / MASTER_KEY).exists():
-        FileMasterKey.create(place / MASTER_KEY)
-    if config.postgres is None:
-        with _nothing_left_of(place / DATABASE):
-            return SqliteKeyStore.restore(backup, place / DATABASE, config.site, since=since)
-    anchor = place / ANCHOR
-    handle = lock(anchor)
-    try:
-        address = address_of(folder, config.postgres)
-        return PostgresKeyStore.restore(backup, address, config.site, anchor=anchor, since=since)
-    finally:
-        os.close(handle)
+    with _made(folder, config) as address:
+        if address is None:
+            with _nothing_left_of(place / DATABASE):
+                return SqliteKeyStore.restore(backup, place / DATABASE, config.site, since=since)
+        return PostgresKeyStore.restore(backup, address, config.site, anchor=place / ANCHOR, since=since)
 
 
 @contextmanager

@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from faintlink.core.errors import AuditError, ConfigError, DeliveryError, RunExistsError, SchemaError, StoreError
+from faintlink.core.errors import (
+    AuditError,
+    ConfigError,
+    DeliveryError,
+    RunExistsError,
+    SchemaError,
+    StoreError,
+    StoreRolledBackError,
+)
 from faintlink.core.records import SecretKey
 from faintlink.delivery.audit.log import AuditLog
 from faintlink.delivery.audit.site import verify_site_log
@@ -155,6 +163,77 @@ def test_a_restored_site_hands_nothing_out_again_and_agrees_with_its_peer(pair: 
     assert (written.about["what"], restored.about["what"]) == ("written", "restored")
     assert written.about["sha256"] == restored.about["sha256"] == hashlib.sha256(backup.read_bytes()).hexdigest()
     assert verify_site_log(pair.folders["site-b"] / "audit").is_sound
+
+
+def stop(pair: Processes, site: str) -> None:
+    pair.running[site].terminate()
+    pair.running[site].wait(20)
+
+
+def test_a_site_whose_older_store_was_put_back_is_recovered_and_hands_nothing_out_again(
+    pair: Processes, tmp_path: Path
+) -> None:
+    history, folder = History(), pair.folders["site-a"]
+    keep_on_loading(pair, history)
+    stop(pair, "site-a")
+    with pytest.raises(StoreError, match="nothing to recover"):
+        run("recover", folder)
+    older = {path: path.read_bytes() for path in (folder / "store").glob("keys.db*") if path.suffix != ".anchor"}
+    pair.start("site-a")
+    pair.await_up()
+    keep_on_loading(pair, history)
+    left = asyncio.run(promise(pair, "site-a", 3, history))
+    with pytest.raises(AuditError, match=r"site-a in .* runs"):
+        run("recover", folder)
+    stop(pair, "site-a")
+
+    lose(folder)
+    for path, content in older.items():
+        path.write_bytes(content)
+    with pytest.raises(StoreError, match="mode 644"):
+        run("recover", folder)
+    for path in older:
+        path.chmod(0o600)
+    with pytest.raises(StoreRolledBackError), opened_site(folder):
+        pass
+    assert "units of stock were given up" in run("recover", folder)
+    pair.start("site-a")
+    pair.await_up()
+    await_stock(pair, 0)
+    # What site-a handed out since, the audit log told the recovered store: site-b kept its halves.
+    assert asyncio.run(fetch(pair, "site-b", left, history)) == 200
+    pair.distil(2, 300)
+    await_stock(pair, 300)
+    count = len(history.slave)
+    keep_on_loading(pair, history)
+    assert len(history.slave) > count + 3
+    history.check()
+    (noted,) = facts(folder, "backup")
+    assert noted.about["what"] == "recovered"
+    assert "older copy" in noted.about["reason"]
+
+
+def test_a_zeroized_store_begins_anew(tmp_path: Path) -> None:
+    folder = make_pair(tmp_path / "sites")[0]
+    with opened_site(folder) as opened:
+        opened.site.parts.store.zeroize()
+        opened.site.thread.close()
+    with pytest.raises(StoreError, match="was zeroized"):
+        start(folder)
+    run("recover", folder)
+    start(folder)
+    assert "was zeroized" in facts(folder, "backup")[0].about["reason"]
+
+
+def test_a_lost_master_key_is_made_anew_and_the_store_goes_on_without_its_keys(tmp_path: Path) -> None:
+    folder = make_pair(tmp_path / "sites")[0]
+    with pytest.raises(StoreError, match="no key store"):
+        run("recover", folder)
+    start(folder)
+    (folder / "store" / "master.key").unlink()
+    run("recover", folder)
+    start(folder)
+    assert facts(folder, "backup")[0].about["reason"] == "the master key is lost"
 
 
 def test_backing_up_and_restoring_refuse_what_is_not_in_order(tmp_path: Path) -> None:
