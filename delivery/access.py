@@ -105,7 +105,7 @@ MATRIX: Final[Mapping[Action, frozenset[Role]]] = MappingProxyType(
 SECOND_PERSON: Final[Mapping[Action, frozenset[Role]]] = MappingProxyType(
     {
         Action.ZEROIZE: frozenset({Role.CRYPTO_OFFICER, Role.OPERATOR}),
-        Action.CHANGE_TRUST: frozenset({Role.CRYPTO_OFFICER, Role.AUDITOR}),
+        Action.CHANGE_TRUST: frozenset({Role.CRYPTO_OFFICER}),
     }
 )
 """Actions that need a second person, and the roles that one of them may have instead of the matrix's."""
