@@ -13,7 +13,7 @@ from faintlink.postprocess.report import panels, style
 from faintlink.postprocess.report.files import write_new
 from faintlink.postprocess.report.key_length import key_length
 from faintlink.postprocess.report.style import LIGHT, Theme
-from faintlink.postprocess.report.summary import NOT_USABLE, reason, summarise
+from faintlink.postprocess.report.summary import reason, summarise, why_unusable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -120,7 +120,7 @@ def _headline(figure: "SubFigure", analysis: "Analysis", theme: Theme) -> None:
 def _remark(analysis: "Analysis", theme: Theme) -> tuple[str, str]:
     """Return what must be said under the headline, and its colour."""
     if summarise(analysis).has_unusable_keys:
-        return NOT_USABLE, theme.alarm
+        return why_unusable(analysis), theme.alarm
     for block in analysis.blocks:
         if block.refusal is not None:
             text = f"block {block.number}: {reason(block.refusal)}: {block.refusal.message}"

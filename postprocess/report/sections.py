@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING
 from faintlink.postprocess.report.markup import Child, Markup, bullets, join, pairs, table, tag
 from faintlink.postprocess.report.summary import (
     MISSING,
-    NOT_USABLE,
     OUTCOMES,
     figure,
-    lacks_veto,
     per_second,
     percent,
     plural,
@@ -21,6 +19,7 @@ from faintlink.postprocess.report.summary import (
     summarise,
     total_seconds,
     whole,
+    why_unusable,
 )
 
 if TYPE_CHECKING:
@@ -37,8 +36,7 @@ def headline(analysis: "Analysis") -> Markup:
     summary = summarise(analysis)
     banner = Markup("")
     if summary.has_unusable_keys:
-        more = " The link file sets security: monitors: vetoes to false." if lacks_veto(analysis) else ""
-        banner = tag("p", NOT_USABLE + more, class_="banner", role="alert")
+        banner = tag("p", why_unusable(analysis), class_="banner", role="alert")
     facts: list[tuple[str, Child]] = [
         ("key", f"{whole(summary.key_bits)} bits"),
         ("key rate", per_second(summary.key_rate_hz, "bit")),

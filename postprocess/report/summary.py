@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from faintlink.core.runfile.folder import SIMULATION
 from faintlink.postprocess.security.rounding import float_above
 
 if TYPE_CHECKING:
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
 OUTCOMES = ("Z0", "Z1", "X0", "X1")
 """Names of the outcomes 2*basis + bit."""
 
-NOT_USABLE = (
-    "These keys protect nothing: the run is a simulation, the random bits came from a seed, "
-    "the monitors had no veto, or parameters were changed for this analysis."
-)
+_PROTECT_NOTHING = "These keys protect nothing:"
+_SIMULATED = f"{_PROTECT_NOTHING} the run is a simulation."
+_NO_VETO = f"{_PROTECT_NOTHING} the link file sets security: monitors: vetoes to false."
+_REHEARSED = f"{_PROTECT_NOTHING} the random bits came from a seed, or parameters were changed for this analysis."
 
 _REASONS = {
     "QberTooHighError": "The error rate is too high",
@@ -86,6 +87,13 @@ def summarise(analysis: "Analysis") -> Summary:
         is_usable=bool(made) and all(block.is_usable for block in made),
         epsilon=float_above(sum((block.ledger.exact_total() for block in made), Fraction(0))),
     )
+
+
+def why_unusable(analysis: "Analysis") -> str:
+    """Return the first reason for which keys of an analysis must not be used, if some must not."""
+    if analysis.origin == SIMULATION:
+        return _SIMULATED
+    return _NO_VETO if lacks_veto(analysis) else _REHEARSED
 
 
 def duration_s(analysis: "Analysis") -> float:

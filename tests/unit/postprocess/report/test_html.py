@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from faintlink.core.errors import MonitorVetoError, NotEnoughSignalsError, RunExistsError
+from faintlink.core.runfile.folder import SIMULATION
 from faintlink.postprocess.node.distil import BlockResult
 from faintlink.postprocess.pipeline import Analysis
 from faintlink.postprocess.qkd.monitors import MonitorReading
 from faintlink.postprocess.report import html
-from faintlink.postprocess.report.summary import NOT_USABLE
 from faintlink.postprocess.series import RunSeries
 
 Make = Callable[..., Analysis]
@@ -115,9 +115,18 @@ def test_strings_from_files_are_escaped(make_analysis: Make, no_figures: None) -
 def test_the_banner_shows_only_for_keys_that_must_not_be_used(
     make_analysis: Make, make_block: MakeBlock, make_refused: MakeBlock, no_figures: None
 ) -> None:
-    assert NOT_USABLE in html.page(make_analysis(blocks=[make_block(is_usable=False)]))
-    assert NOT_USABLE not in html.page(make_analysis(blocks=[make_block()]))
-    assert NOT_USABLE not in html.page(make_analysis(blocks=[make_refused()]))
+    words = "These keys protect nothing"
+    assert words in html.page(make_analysis(blocks=[make_block(is_usable=False)]))
+    assert words not in html.page(make_analysis(blocks=[make_block()]))
+    assert words not in html.page(make_analysis(blocks=[make_refused()]))
+
+
+def test_the_banner_names_the_reason_that_is_known(
+    make_analysis: Make, make_block: MakeBlock, no_figures: None
+) -> None:
+    simulated = html.page(make_analysis(blocks=[make_block(is_usable=False)], origin=SIMULATION))
+    assert "nothing: the run is a simulation." in simulated
+    assert "seed" in html.page(make_analysis(blocks=[make_block(is_usable=False)], origin="hardware"))
 
 
 def test_the_security_statement_holds_every_term_part_equation_and_assumption(
