@@ -39,7 +39,7 @@ class Panel(ABC):
     name: ClassVar[str]
     """For file names."""
     is_fast: ClassVar[bool] = False
-    """Whether it is drawn in every frame; the others take turns."""
+    """Whether it is drawn in every second frame; the others take turns."""
 
     def __init__(self, look: Look) -> None:
         self.look = look

@@ -1,7 +1,8 @@
 """The window of the live view: large figures, panels, time slider.
 
-Panels take turns: those of the moment are drawn in every frame, those over time one after the other, so that no
-frame takes long. The window draws what its feed has brought and never waits for anything.
+Panels take turns, so that no frame takes long beside an acquisition that wants all of two cores: the large figures are
+of every frame, half of the panels of the moment, and one of those over time. The window draws what its feed has brought
+and never waits for anything.
 """
 
 import time
@@ -168,11 +169,11 @@ class LiveWindow:
         self._draw(self.panels)
 
     def _due(self) -> list[Panel]:
-        """Return the panels of the moment, and those over time whose turn it is."""
+        """Return the panels whose turn it is: every second one of the moment, and the next one over time."""
+        self._turn += 1
+        fast = [panel for panel in self.panels if panel.is_fast]
         slow = [panel for panel in self.panels if not panel.is_fast]
-        self._turn = (self._turn + 1) % len(slow)
-        turn = {slow[self._turn], slow[(self._turn + len(slow) // 2) % len(slow)]}
-        return [panel for panel in self.panels if panel.is_fast or panel in turn]
+        return [*fast[self._turn % 2 :: 2], slow[self._turn % len(slow)]]
 
     def _draw(self, panels: list[Panel]) -> None:
         now = time.monotonic()
