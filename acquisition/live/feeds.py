@@ -5,6 +5,7 @@ are dropped when nobody fetches them; each holds totals, so that none is needed 
 """
 
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -123,16 +124,7 @@ def published_feed(address: str) -> Feed:
     """
     subscriber = StatisticsSubscriber(address)
     closing = Event()
-
-    def listen(emit: Emit) -> None:
-        with subscriber:
-            while not closing.is_set():
-                for snapshot in subscriber.poll(_POLL_S):
-                    emit(snapshot)
-                    if snapshot.is_over:
-                        return
-
-    return Feed(listen, closing=closing)
+    return Feed(lambda emit: _hear(subscriber, emit, closing), closing=closing)
 
 
 def told_feed(folder: Path, address: str) -> Feed:
@@ -153,19 +145,27 @@ def told_feed(folder: Path, address: str) -> Feed:
     subscriber = StatisticsSubscriber(address)
     closing = Event()
 
-    def listen(emit: Emit) -> None:
-        with subscriber:
-            heard_s = time.monotonic()
-            while not closing.is_set() and time.monotonic() - heard_s < _SILENCE_S:
-                for snapshot in subscriber.poll(_POLL_S):
-                    heard_s = time.monotonic()
-                    emit(snapshot)
-                    if snapshot.is_over:
-                        return
+    def work(emit: Emit) -> None:
+        _hear(subscriber, emit, closing, patience_s=_SILENCE_S)
         if not closing.is_set():
             FolderWatch(folder, closing=closing).follow(emit)
 
-    return Feed(listen, closing=closing)
+    return Feed(work, closing=closing)
+
+
+def _hear(subscriber: StatisticsSubscriber, emit: Emit, closing: Event, *, patience_s: float = math.inf) -> None:
+    """Hand on what a publisher says until its run is over, the feed is closed, or it is silent for too long.
+
+    After the end of a run ``closing`` is set: there is nothing more to come from anywhere.
+    """
+    heard_s = time.monotonic()
+    with subscriber:
+        while not closing.is_set() and time.monotonic() - heard_s < patience_s:
+            for snapshot in subscriber.poll(_POLL_S):
+                heard_s = time.monotonic()
+                emit(snapshot)
+                if snapshot.is_over:
+                    closing.set()
 
 
 def open_feed(target: str, *, via: str = "", keys: Path | None = None, calibrations: Path | None = None) -> Feed:
