@@ -171,7 +171,8 @@ class PeerLine:
         found = await self._converse(program)
         await self._converse(self._take_in())
         if not self.state.is_up:
-            _log.warning("%s answers; ledgers compared, %d differences", self.name, found.divergence)
+            level = logging.WARNING if self._failures or found.divergence else logging.INFO
+            _log.log(level, "%s answers; ledgers compared, %d differences", self.name, found.divergence)
         self._failures = 0
         count = self.state.comparisons + 1
         self.state = LineState(is_up=True, problem="", last_compared=time.monotonic(), last=found, comparisons=count)
