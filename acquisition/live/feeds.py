@@ -114,28 +114,16 @@ def folder_feed(folder: Path, *, keys: Path | None = None, calibrations: Path | 
     return Feed(watch.follow, closing=closing, is_replay=not watch.is_growing)
 
 
-def published_feed(address: str) -> Feed:
+def published_feed(address: str, *, folder: Path | None = None) -> Feed:
     """Return the feed of a publisher.
-
-    Raises
-    ------
-    ConfigError
-        ``address`` is none.
-    """
-    subscriber = StatisticsSubscriber(address)
-    closing = Event()
-    return Feed(lambda emit: _hear(subscriber, emit, closing), closing=closing)
-
-
-def told_feed(folder: Path, address: str) -> Feed:
-    """Return the feed of a run that publishes what it knows; its files are read if it no longer does.
 
     Parameters
     ----------
-    folder
-        Of the run.
     address
-        Where the run publishes; it says something at least once a second.
+        Where it publishes.
+    folder
+        Of a run that publishes itself and says something at least once a second: its files are read if it no longer
+        does. Without one the publisher is waited for.
 
     Raises
     ------
@@ -146,14 +134,14 @@ def told_feed(folder: Path, address: str) -> Feed:
     closing = Event()
 
     def work(emit: Emit) -> None:
-        _hear(subscriber, emit, closing, patience_s=_SILENCE_S)
-        if not closing.is_set():
+        _hear(subscriber, emit, closing, patience_s=math.inf if folder is None else _SILENCE_S)
+        if folder is not None and not closing.is_set():
             FolderWatch(folder, closing=closing).follow(emit)
 
     return Feed(work, closing=closing)
 
 
-def _hear(subscriber: StatisticsSubscriber, emit: Emit, closing: Event, *, patience_s: float = math.inf) -> None:
+def _hear(subscriber: StatisticsSubscriber, emit: Emit, closing: Event, *, patience_s: float) -> None:
     """Hand on what a publisher says until its run is over, the feed is closed, or it is silent for too long.
 
     After the end of a run ``closing`` is set: there is nothing more to come from anywhere.
@@ -183,7 +171,7 @@ def open_feed(target: str, *, via: str = "", keys: Path | None = None, calibrati
     if "://" in target:
         return published_feed(target)
     if via:
-        return told_feed(run_folder(Path(target)), via)
+        return published_feed(via, folder=run_folder(Path(target)))
     return folder_feed(run_folder(Path(target)), keys=keys, calibrations=calibrations)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from faintlink.acquisition.live.feeds import Feed, open_feed, published_feed, relay, run_folder, told_feed
+from faintlink.acquisition.live.feeds import Feed, open_feed, published_feed, relay, run_folder
 from faintlink.acquisition.live.model import LiveModel
 from faintlink.acquisition.live.text import watch_in_terminal
 from faintlink.acquisition.statistics.companions import publisher_here
@@ -142,7 +142,7 @@ def test_a_strange_address_is_refused(target: str) -> None:
 
 
 def test_a_run_is_heard_where_it_speaks(tmp_path: Path) -> None:
-    with publisher_here() as publisher, told_feed(tmp_path, publisher.address) as feed:
+    with publisher_here() as publisher, published_feed(publisher.address, folder=tmp_path) as feed:
         taken: list[Snapshot] = []
 
         def is_heard() -> bool:
@@ -159,7 +159,7 @@ def test_a_run_is_heard_where_it_speaks(tmp_path: Path) -> None:
 def test_a_run_that_falls_silent_is_read_from_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("faintlink.acquisition.live.feeds._SILENCE_S", 0.1)
     folder = write_pulsed_run(tmp_path / "run", PulsedLink(seconds=0.2).make())
-    with told_feed(folder, "tcp://127.0.0.1:9") as feed:
+    with published_feed("tcp://127.0.0.1:9", folder=folder) as feed:
         taken: list[Snapshot] = []
         assert eventually(lambda: drained(feed, taken))
     assert taken[-1].is_over
