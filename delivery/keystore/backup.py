@@ -123,15 +123,12 @@ def restore(path: Path, database: Database, anchor: AnchorAt, *, site: str, sinc
         )
     head, rows = check(path)
     require_site({"format": str(FORMAT), **head}, site, str(path))
-    since = since or Since()
     with database.transaction():
         make_tables(database, head)
         for table, columns in _TABLES.items():
             insert = among(f"INSERT INTO {table} ({columns}) VALUES (…)", columns.split())  # noqa: S608 - constants
             database.run_many(insert, (row for name, row in _rows(path) if name == table))
-        epochs = _no_epochs(head["store_id"])
-        blocks = StockRoom(database, epochs, site=site, store_id=head["store_id"]).note_spent(since.blocks)
-        keys = KeyRoom(database, epochs, store_id=head["store_id"]).note_settled(since.keys)
+        blocks, keys = _note(since or Since(), database, site=site, store_id=head["store_id"])
     recover(database, anchor, site=site)
     return Restored(rows, blocks, keys)
 
@@ -154,10 +151,8 @@ def recover(database: Database, anchor: AnchorAt, *, site: str, since: Since | N
     old = anchor.path.exists() and _readable(anchor)
     count = 1 + max(int(meta["count"]), old.said.count if old else 0)
     mark = OsEntropy().draw(MARK_BYTES, "store mark")
-    since = since or Since()
     with database.transaction():
-        StockRoom(database, _no_epochs(meta["store_id"]), site=site, store_id=meta["store_id"]).note_spent(since.blocks)
-        keys.note_settled(since.keys)
+        _note(since or Since(), database, site=site, store_id=meta["store_id"])
         given_up = keys.void_all("recovered: it may have been handed out")
         database.run("DELETE FROM secrets")
         units = database.run("DELETE FROM units")
@@ -171,6 +166,13 @@ def recover(database: Database, anchor: AnchorAt, *, site: str, since: Since | N
         _replace(anchor, meta["store_id"], mark, count)
     database.tidy()
     return GivenUp(given_up, units)
+
+
+def _note(since: Since, database: Database, *, site: str, store_id: str) -> tuple[int, int]:
+    """Put what a store has missed into its records, and return how many blocks and keys were new."""
+    epochs = _no_epochs(store_id)
+    blocks = StockRoom(database, epochs, site=site, store_id=store_id).note_spent(since.blocks)
+    return blocks, KeyRoom(database, epochs, store_id=store_id).note_settled(since.keys)
 
 
 def _no_epochs(store_id: str) -> Epochs:

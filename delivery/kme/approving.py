@@ -14,19 +14,18 @@ are computed again when it is applied, and must be the same.
 import datetime as dt
 import hashlib
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from faintlink.core.config.loader import parse_yaml
 from faintlink.core.durable import fsync
-from faintlink.core.errors import AccessDeniedError, AuditError, ConfigError
+from faintlink.core.errors import AccessDeniedError, ConfigError
 from faintlink.delivery.access import Action, Identity, Role, TwoPersonRule
 from faintlink.delivery.kme import config_text
 from faintlink.delivery.kme.asking import post
 from faintlink.delivery.kme.changes import digest_of
 from faintlink.delivery.kme.config import FILE_NAME, KmeConfig, Listener, load_kme
-from faintlink.delivery.kme.noting import stopped
+from faintlink.delivery.kme.noting import unless_running
 from faintlink.delivery.kme.officers_config import Officers
 from faintlink.delivery.kme.trust import (
     Parts,
@@ -129,12 +128,8 @@ def apply_at(folder: Path, change: bytes, approvals: Sequence[bytes]) -> Applied
     read(change, Change)
     for one in approvals:
         read(one, Approval)
-    with ExitStack() as stack:
-        try:
-            log = stack.enter_context(stopped(folder, config))
-        except AuditError as error:
-            if not error.fields.get("is_held"):
-                raise
+    with unless_running(folder, config) as log:
+        if log is None:
             said = {"change": change.decode(), "approvals": [one.decode() for one in approvals]}
             answer = post(folder, config.admin_socket, "/trust", said)
             return Applied(tuple(answer["officers"]), tuple(answer["changes"]))

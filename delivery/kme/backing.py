@@ -11,12 +11,12 @@ All acts are noted in the audit log before the file or the store is there, with 
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from faintlink.core.durable import fsync
-from faintlink.core.errors import AuditError, RunExistsError, StoreError, StoreRolledBackError
+from faintlink.core.errors import RunExistsError, StoreError, StoreRolledBackError
 from faintlink.delivery.audit.verify import acknowledged
 from faintlink.delivery.evidence.usage import KeyUse, Usage, gather
 from faintlink.delivery.keystore.backup import GivenUp, Restored, Since, check
@@ -31,7 +31,7 @@ from faintlink.delivery.keystore.sqlite_database import lock
 from faintlink.delivery.keystore.stock import BlockRecord
 from faintlink.delivery.kme.asking import post
 from faintlink.delivery.kme.config import KmeConfig, load_kme
-from faintlink.delivery.kme.noting import stopped
+from faintlink.delivery.kme.noting import stopped, unless_running
 from faintlink.delivery.kme.stores import ANCHOR, DATABASE, MASTER_KEY, address_of, opened_store
 from faintlink.delivery.witness import Event, Fact, Witness
 
@@ -76,15 +76,12 @@ def back_up(folder: Path, to: Path, *, by: str) -> BackUp:
     place = folder / config.store / (ANCHOR if config.postgres else DATABASE)
     if not place.exists():
         raise StoreError(f"{folder} has no key store yet: there is no {place}", hint="start the site once")
-    with ExitStack() as stack:
-        try:
-            log = stack.enter_context(stopped(folder, config))
-        except AuditError as error:
-            if not error.fields.get("is_held"):
-                raise
+    with unless_running(folder, config) as log:
+        if log is None:
             told = {"to": str(to.absolute()), "by": by}
             return BackUp(**post(folder, config.admin_socket, "/backup", told, within_s=_WITHIN_S))
-        return write(stack.enter_context(opened_store(folder, config)), log, to, by=by)
+        with opened_store(folder, config) as store:
+            return write(store, log, to, by=by)
 
 
 def write(store: SqlKeyStore, witness: Witness, to: Path, *, by: str) -> BackUp:

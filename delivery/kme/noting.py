@@ -87,6 +87,25 @@ def stopped(folder: Path, config: KmeConfig) -> Iterator[AuditLog]:
 
 
 @contextmanager
+def unless_running(folder: Path, config: KmeConfig) -> Iterator[AuditLog | None]:
+    """Give what `stopped` gives, or None where the site runs and has to be asked.
+
+    Raises
+    ------
+    AuditError
+        The log cannot be opened.
+    """
+    with ExitStack() as stack:
+        log: AuditLog | None = None
+        try:
+            log = stack.enter_context(stopped(folder, config))
+        except AuditError as error:
+            if not error.fields.get("is_held"):
+                raise
+        yield log
+
+
+@contextmanager
 def noting(folder: Path, config: KmeConfig) -> Iterator[Witness]:
     """Give a witness for what is done to the site in ``folder``, whether it runs or not.
 
@@ -95,14 +114,8 @@ def noting(folder: Path, config: KmeConfig) -> Iterator[Witness]:
     AuditError
         The log cannot be opened.
     """
-    with ExitStack() as stack:
-        try:
-            witness: Witness = stack.enter_context(opened_audit(folder, config))
-        except AuditError as error:
-            if not error.fields.get("is_held"):
-                raise
-            witness = RunningSite(folder, config.admin_socket)
-        yield witness
+    with unless_running(folder, config) as log:
+        yield log or RunningSite(folder, config.admin_socket)
 
 
 @dataclass(frozen=True, slots=True)
