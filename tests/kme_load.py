@@ -5,6 +5,7 @@ import json
 import ssl
 import time
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,6 +43,13 @@ class History:
         assert different == []
         bits = [keys[0] for keys in self.master.values()]
         assert len(set(bits)) == len(bits), "the same bits under two names"
+
+    def told(self, lost: int, away: list[float]) -> str:
+        """Return the history of applications whose sites were away for so long, s, in one line."""
+        return (
+            f"{len(self.master)} keys to masters, {len(self.slave)} to slaves, {lost} lost, {self.broken} requests "
+            f"without an answer, away {sorted(away)[len(away) // 2]:.1f} s, at most {max(away):.1f} s"
+        )
 
 
 @dataclass
@@ -115,3 +123,26 @@ class Load:
             self.history.refused += is_refused
             self.history.broken += not is_refused
             return None
+
+
+async def disturbed(
+    load: Load,
+    clients: int,
+    times: int,
+    disturb: Callable[[int], Awaitable[None]],
+    *,
+    pause: Callable[[], Awaitable[object]],
+    sites: tuple[str, ...],
+) -> list[float]:
+    """Disturb sites again and again while applications ask, and return how long each time took, s."""
+    running = asyncio.create_task(load.run(clients, 3600.0, sites=sites))
+    away = []
+    for number in range(times):
+        await pause()
+        start = time.monotonic()
+        await disturb(number)
+        away.append(time.monotonic() - start)
+    await asyncio.sleep(0.5)
+    load.is_over = True
+    await running
+    return away

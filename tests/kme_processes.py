@@ -6,7 +6,8 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,17 @@ class Processes:
         with (self.folders[site].parent / f"{site}.log").open("ab") as log:
             command = [sys.executable, "-c", _SERVE, "serve", str(self.folders[site])]
             self.running[site] = subprocess.Popen(command, stdout=log, stderr=log)
+
+    @contextmanager
+    def serving(self) -> Iterator["Processes"]:
+        """Let both sites serve within the block."""
+        for site in self.folders:
+            self.start(site)
+        try:
+            self.await_up()
+            yield self
+        finally:
+            self.stop()
 
     def kill(self, site: str) -> None:
         """Kill a site without warning."""

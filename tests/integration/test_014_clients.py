@@ -41,13 +41,8 @@ STANDARD_400 = "one or more keys specified are not found on KME"
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
     pair = Processes.make(tmp_path_factory.mktemp("kme") / "sites")
     pair.distil(1, units=600)
-    for site in (A, B):
-        pair.start(site)
-    try:
-        pair.await_up()
+    with pair.serving():
         yield pair
-    finally:
-        pair.stop()
 
 
 def host(pair: Processes, site: str) -> str:

@@ -38,13 +38,8 @@ from tests.unit.delivery.ledger.fakes import CUT, block
 def pair(tmp_path: Path) -> Iterator[Processes]:
     made = Processes.make(tmp_path / "sites")
     made.distil(1, 1000)
-    for site in SITES:
-        made.start(site)
-    try:
-        made.await_up()
+    with made.serving():
         yield made
-    finally:
-        made.stop()
 
 
 def run(*arguments: object) -> str:

@@ -19,7 +19,7 @@ import yaml
 from faintlink.core.errors import StoreError
 from faintlink.delivery.kme.config import FILE_NAME, load_kme
 from faintlink.delivery.kme.stores import opened_store
-from tests.kme_load import Load
+from tests.kme_load import Load, disturbed
 from tests.kme_processes import Processes
 from tests.unit.delivery.keystore.postgres_server import Server, restartable_server
 from tests.unit.delivery.kme.sites import SITES, application_context, ask, change, client, free_ports
@@ -102,12 +102,9 @@ def execute(server: Server, statement: str) -> Any:
 async def disturb(pair: Pair, load: Load, times: int) -> list[float]:
     """Stop servers and kill sites in turns while applications ask, and return how long each was away, s."""
     chance = random.Random(15)
-    running = asyncio.create_task(load.run(CLIENTS, 3600.0, sites=SITES))
-    away = []
-    for number in range(times):
-        await asyncio.sleep(chance.uniform(0.3, 0.9))
+
+    async def act(number: int) -> None:
         site = chance.choice(SITES)
-        start = time.monotonic()
         if number % 2:
             await asyncio.to_thread(pair.sites.kill, site)
             pair.sites.start(site)
@@ -117,11 +114,10 @@ async def disturb(pair: Pair, load: Load, times: int) -> list[float]:
             await asyncio.to_thread(pair.servers[site].start)
         await asyncio.to_thread(pair.sites.await_up)
         await asyncio.to_thread(pair.await_keys)
-        away.append(time.monotonic() - start)
-    await asyncio.sleep(0.5)
-    load.is_over = True
-    await running
-    return away
+
+    return await disturbed(
+        load, CLIENTS, times, act, pause=lambda: asyncio.sleep(chance.uniform(0.3, 0.9)), sites=SITES
+    )
 
 
 def started(folder: Path, servers: dict[str, Server], units: int) -> Pair:

@@ -33,13 +33,8 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
     for folder, port in zip(made.folders.values(), free_ports(2), strict=True):
         change(folder, monitoring_port=port)
     made.distil(1, 500)
-    for site in SITES:
-        made.start(site)
-    try:
-        made.await_up()
+    with made.serving():
         yield made
-    finally:
-        made.stop()
 
 
 def monitoring(pair: Processes, path: str) -> tuple[int, str]:

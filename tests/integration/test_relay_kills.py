@@ -11,7 +11,7 @@ import pytest
 from faintlink.delivery.keystore.model import KeyState, Role
 from faintlink.delivery.keystore.sealing import FileMasterKey
 from faintlink.delivery.keystore.sqlite import SqliteKeyStore
-from tests.kme_load import OTHER, Load
+from tests.kme_load import OTHER, Load, disturbed
 from tests.relay_processes import LINKS, MIDDLE, ROW, Row
 from tests.unit.delivery.kme.sites import SITES
 
@@ -32,22 +32,20 @@ async def served(load: Load, more_than: int) -> None:
 async def kill_under_load(row: Row, load: Load, kills: int) -> list[float]:
     """Kill one of the sites again and again, and return how long no key could be relayed, s."""
     chance = random.Random(SEED)
-    running = asyncio.create_task(load.run(CLIENTS, 3600.0, sites=SITES))
-    await served(load, 0)
-    away = []
-    for number in range(kills):
+
+    async def pause() -> None:
+        await served(load, 0)
         await asyncio.sleep(chance.uniform(0.1, 0.6))
+
+    async def kill(number: int) -> None:
         # The one that relays and one that asks at least, whatever the number of kills.
         site = (MIDDLE, SITES[0])[number] if number < 2 else chance.choice(ROW)
-        start = time.monotonic()
         await asyncio.to_thread(row.kill, site)
         row.start(site)
         await asyncio.to_thread(row.await_up)
         await served(load, len(load.history.pair_s))
-        away.append(time.monotonic() - start)
-    load.is_over = True
-    await running
-    return away
+
+    return await disturbed(load, CLIENTS, kills, kill, pause=pause, sites=SITES)
 
 
 def check_stores(row: Row) -> int:
@@ -89,11 +87,7 @@ def test_killed_relays_never_hand_out_twice_and_agree_in_the_end(tmp_path: Path,
     history.check()
     waiting = check_stores(row)
     lost = waiting + len(set(history.master) - set(history.slave))
-    print(
-        f"{kills} kills: {len(history.master)} keys to masters, {len(history.slave)} to slaves, {lost} lost, "
-        f"{history.broken} requests without an answer, away {sorted(away)[len(away) // 2]:.1f} s, "
-        f"at most {max(away):.1f} s; {dict(history.answers)}"
-    )
+    print(f"{kills} kills: {history.told(lost, away)}; {dict(history.answers)}")
     # A request in flight when a site is killed burns its keys; no other key is lost.
     assert lost <= min(history.broken, CLIENTS * kills)
     assert len(history.slave) > kills
