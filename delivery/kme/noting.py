@@ -115,7 +115,7 @@ def noting(folder: Path, config: KmeConfig) -> Iterator[Witness]:
         The log cannot be opened.
     """
     with unless_running(folder, config) as log:
-        yield log or RunningSite(folder, config.admin_socket)
+        yield log if log is not None else RunningSite(folder, config.admin_socket)
 
 
 @dataclass(frozen=True, slots=True)
